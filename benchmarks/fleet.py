@@ -37,10 +37,10 @@ import sys
 from pathlib import Path
 from forebay.fleet.cluster import Place
 from forebay.fleet.members import fleet_members
-from forebay.fleet.run import FleetJob, _shared_settings, task_of
+from forebay.fleet.run import FleetJob, task_of, worker_settings
 from forebay.fleet.worker import run_task
 from forebay.jobs.arguments import current_settings
-settings = _shared_settings(current_settings(), Place())
+settings = worker_settings(current_settings(), Place())
 for member in fleet_members([sys.argv[1]], settings):
     result = run_task(task_of(member, FleetJob("hindcast", fetch=True), settings, Path("serial")))
     assert result.failure is None, result.failure

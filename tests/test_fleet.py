@@ -159,13 +159,16 @@ def test_a_refresh_stores_its_record_and_is_repeated_only_for_alerts(tmp_path: P
     second = run_task(with_rule)
     third = run_task(replace(with_rule, key=second.key))
     assert second.failure is None and second.values["alerts"] == "data" and not third.unchanged
+    lake.write_text(lake.read_text().replace(rule, ""))
+    fourth = run_task(task_for(lake, settings, job="refresh", key=third.key))
+    assert not fourth.unchanged and fourth.values["alerts"] is None, "an entry with alerts is none without rules"
 
 
 def test_a_task_has_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = write_lake(tmp_path, "lake")
     settings = Settings(alert_urls=SecretStr("mailto://me:s3cret@example.org"))
     settings = settings.model_copy(update={"archive": f"sqlite:///{tmp_path}/a.db"})
-    shared = run._shared_settings(settings, Place())
+    shared = run.worker_settings(settings, Place())
     sent = task_for(lake, shared)
     assert b"s3cret" not in pickle.dumps(sent) and shared.workers == 1
     assert repr(sent) == "<Task: hindcast lake>"
@@ -176,12 +179,25 @@ def test_a_task_has_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_an_sqlite_archive_is_refused_for_other_machines(tmp_path: Path) -> None:
     settings = Settings(archive=f"sqlite:///{tmp_path}/a.db")
-    for address in ("tcp://127.0.0.1:8786", "tcp://localhost:8786", None):
-        run._shared_settings(settings, Place(address))
-    with pytest.raises(ConfigError, match="workers of scheduler tcp://192.0.2.1:8786 on other machines cannot share"):
-        run._shared_settings(settings, Place("tcp://192.0.2.1:8786"))
-    server = settings.model_copy(update={"archive": "postgresql+psycopg://me:pass@192.0.2.2/forebay"})
-    assert run._shared_settings(server, Place("tcp://192.0.2.1:8786")).archive == server.archive
+    for address in ("tcp://127.0.0.1:8786", "tcp://localhost:8786", "127.0.0.1:8786", "tls://[::1]:8786", None):
+        run.worker_settings(settings, Place(address))
+    for address in ("tcp://192.0.2.1:8786", "192.0.2.1:8786", "tls://192.0.2.1", "tcp://[2001:db8::1]:8786"):
+        sentence = f"workers of scheduler {address} on other machines cannot share"
+        with pytest.raises(ConfigError, match=re.escape(sentence)):
+            run.worker_settings(settings, Place(address))
+    server = settings.model_copy(update={"archive": "postgresql+psycopg://me@192.0.2.2/forebay"})
+    assert run.worker_settings(server, Place("tcp://192.0.2.1:8786")).archive == server.archive
+
+
+@pytest.mark.parametrize("tail", ["me:s3cret@192.0.2.2/forebay", "me@192.0.2.2/forebay?sslpassword=s3cret"])
+def test_a_password_is_not_sent_as_plain_text(tail: str) -> None:
+    settings = Settings(archive=f"postgresql+psycopg://{tail}")
+    for address in ("tcp://192.0.2.1:8786", "192.0.2.1:8786"):
+        with pytest.raises(ConfigError, match="has a password, which scheduler") as caught:
+            run.worker_settings(settings, Place(address))
+        assert "s3cret" not in str(caught.value)
+    for place in (Place("tls://192.0.2.1:8786"), Place("tcp://127.0.0.1:8786"), Place()):
+        assert run.worker_settings(settings, place).archive == settings.archive
 
 
 # --- what is complete -----------------------------------------------------------------------------------------------
@@ -287,7 +303,11 @@ def test_wrong_use_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (): "no dam is given",
         ("demo", "--workers", "2", "--scheduler", "tcp://127.0.0.1:1"): "--scheduler and --workers both",
         ("demo", "--workers", "-1"): "--workers -1 is not possible",
+        ("demo", "--workers", "0"): "--workers 0 is not possible",
         ("demo", "--workers", "1", "--memory", "much"): "--memory 'much' is not a size of memory",
+        ("demo", "--workers", "1", "--memory", "10MiB"): "each of 1 workers 10 MiB, and one needs at least 256 MiB",
+        ("demo", "--workers", "1", "--memory=-1"): "--memory -1 gives each",
+        ("demo", "--memory", "2GiB", "--scheduler", "tcp://127.0.0.1:1"): "--memory is for workers of this machine",
     }.items():
         done = command("fleet", "hindcast", *words)
         assert (done.code, done.out) == (2, "") and sentence in done.err, done
@@ -333,6 +353,29 @@ def test_the_end_of_a_worker_has_its_cause() -> None:
     records.handle(logging.makeLogRecord({"msg": "Worker tcp://127.0.0.1:1 (pid=7) exceeded 95% memory budget."}))
     assert connection.cause(killed).startswith("the worker had too little memory, 3 times (limit of each worker: 2GiB)")
     assert "install the same version" in connection.cause(ModuleNotFoundError("No module named 'forebay'"))
+
+
+def test_a_fault_of_the_program_has_its_traceback_and_no_secret(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_task: Task) -> TaskResult:
+        logging.getLogger("forebay").error("of another dam", extra={"fields": {"dam": "pond"}})
+        raise RuntimeError("no answer of https://me:s3cret@example.org/")
+
+    monkeypatch.setattr(worker, "_hindcast", fail)
+    result = pickle.loads(pickle.dumps(run_task(task_for(write_lake(tmp_path, "lake"), settings))))
+    assert str(result.failure).startswith("unexpected RuntimeError: no answer of https://***@example.org/; this is a")
+    assert len(result.errors) == 1, "that of this dam"
+    fields = result.errors[0]
+    assert fields["dam"] == "lake" and "Traceback" in fields["message"] and "in fail" in fields["message"]
+    assert "s3cret" not in repr(result.errors)
+    monkeypatch.setattr(run, "run_tasks", lambda *_: iter([result]))
+    caplog.clear()
+    members = fleet_members([str(tmp_path / "lake" / "lake.toml")], settings)
+    fleet = run.run_fleet(members, run.FleetJob("hindcast"), Place(), output=tmp_path / "out", settings=settings)
+    assert fleet.failures == ["lake"]
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "in fail" in record.getMessage(), "the log of the caller, because a worker has none"
 
 
 def test_numbers_that_json_lacks_are_no_values() -> None:

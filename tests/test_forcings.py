@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -123,6 +123,17 @@ def test_after_the_reading_the_rest_of_todays_flow_follows(read_at: str, later_s
     frame = daily_frame(dam, {"storage": [100.0 + k for k in range(10)]})
     row = make_samples(frame, frame, dam, table).forcing_inputs[1].row(4, named=True)
     assert row["forcing_plan_step"] == pytest.approx(-86.4 * (later_share * 3 + (1 - later_share) * 6 - 3))
+
+
+@pytest.mark.parametrize("read_at", ["", "08:00", "02:30"])  # 02:30 does not exist on 8 March, and twice on 1 November
+def test_a_column_of_init_dates_has_the_instants_of_single_days(read_at: str) -> None:
+    level = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
+    reading = {"reading": "instantaneous", "reading_at": read_at} if read_at else {}
+    dam = small_dam(level | reading, time_zone="America/Chicago")
+    dates = pl.date_range(date(2020, 3, 6), date(2020, 11, 3), eager=True)
+    assert forcings.known_by(dates, dam).to_list() == [dam.known_by(each) for each in dates]
+    hours = {"": 30, "08:00": 14, "02:30": 8.5}[read_at]  # after midnight UTC, in winter
+    assert dam.known_by(date(2020, 1, 2)) == datetime(2020, 1, 2, tzinfo=UTC) + timedelta(hours=hours)
 
 
 @pytest.mark.parametrize(("kind", "sign"), [("release", -1), ("transfer", 1), ("upstream_release", 1)])

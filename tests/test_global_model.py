@@ -403,3 +403,8 @@ def test_the_command_writes_a_model_that_a_dam_file_names(tmp_path: Path) -> Non
 def test_dams_that_are_too_few_are_refused(dams: list[str], without: list[str], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         train_global_model(dams, without=without)
+
+
+def test_vintages_need_a_distance_of_a_year() -> None:
+    with pytest.raises(ConfigError, match="every 0 is not possible"):
+        train_global_model(["demo"], every=0)

@@ -19,7 +19,7 @@ from forebay.features.volumes import Volumes
 from forebay.features.water_balance import MAX_GAP_DAYS, balance_until
 from forebay.forecasts.long_notes import long_notes
 from forebay.forecasts.long_text import parse_demand, parse_threshold
-from forebay.jobs.long_outlook import LongOutlookResult, long_outlook_of, read_question
+from forebay.jobs.long_outlook import LongOutlookResult, Question, long_outlook_of, parse_question
 from forebay.metrics import plotting_quantiles
 from forebay.verify.long_hindcast import (
     EVENTS,
@@ -81,14 +81,14 @@ def outlook_of(
     thresholds: tuple[str, ...] = (),
 ) -> LongOutlookResult:  # fmt: skip
     """The long outlook of a day of the known record."""
-    question = read_question(dam, months, demand, past_demand, thresholds)
+    question = parse_question(dam, Question(months, demand, past_demand, thresholds))
     return long_outlook_of(dam, tables_of(frame_of(dam, truth().storage, truth().release).head(end + 1)), question)
 
 
 def outlook_from(dam: Dam, storage: np.ndarray) -> LongOutlookResult:
     """The long outlook of `INIT` from another series of the target."""
     frame = frame_of(dam, storage).head(END + 1)
-    return long_outlook_of(dam, tables_of(frame), read_question(dam, MONTHS, None, None, ()))
+    return long_outlook_of(dam, tables_of(frame), parse_question(dam, Question(MONTHS)))
 
 
 def test_month_ends_begin_with_the_month_of_the_next_day() -> None:
@@ -120,7 +120,7 @@ def test_a_steady_lake_falls_by_what_is_demanded_beyond_its_inflow() -> None:
     days = 8 * 365
     ripple = 5 * np.sin(np.arange(days))  # a gauge that never moves would be flagged
     frame = frame_of(RELEASE_DAM, 6_000 + ripple, 2.0 + 0.01 * ripple)
-    question = read_question(RELEASE_DAM, 3, "4 m3/s", None, ())
+    question = parse_question(RELEASE_DAM, Question(3, "4 m3/s"))
     outlook = long_outlook_of(RELEASE_DAM, tables_of(frame), question).outlook
     for end, rows in outlook.months.group_by("valid_date"):
         lead = (end[0] - outlook.forecast.init_date).days
@@ -403,7 +403,7 @@ def test_skill_needs_ten_independent_years() -> None:
     assert "No skill is claimed: past outlooks are from 9 years, at least 10 are needed." in short.notes
     long = truth(YEARS + 2)
     frame = frame_of(STORAGE_DAM, long.storage)
-    result = long_outlook_of(STORAGE_DAM, tables_of(frame), read_question(STORAGE_DAM, 1, None, None, ()))
+    result = long_outlook_of(STORAGE_DAM, tables_of(frame), parse_question(STORAGE_DAM, Question(1)))
     row = result.scores.row(0, named=True)
     assert row["years"] >= MIN_YEARS
     assert row["skill"] == pytest.approx(1 - row["crps"] / row["crps_climatology"])
@@ -429,20 +429,20 @@ def test_a_curve_gives_levels_of_the_same_traces() -> None:
 def test_no_dam_without_a_volume_or_a_balance_has_an_outlook() -> None:
     no_curve = synthetic.small_dam()
     with pytest.raises(DataError, match="has no storage curve, so the volume of its level is unknown"):
-        read_question(no_curve, 6, None, None, ())
+        parse_question(no_curve, Question(6))
     share = {"role": "target", "station": "lake", "variable": "storage_percent", "unit": "%"}
     percent = synthetic.small_dam(share, unit="%")
     with pytest.raises(DataError, match="the target is a percentage"):
-        read_question(percent, 6, None, None, ())
+        parse_question(percent, Question(6))
     with pytest.raises(ConfigError, match="has no release gauge, so the past inflow cannot be separated"):
-        read_question(STORAGE_DAM, 6, "1 m3/s", None, ())
+        parse_question(STORAGE_DAM, Question(6, "1 m3/s"))
     with pytest.raises(ConfigError, match="--past-demand needs --demand"):
-        read_question(STORAGE_DAM, 6, None, "1 m3/s", ())
+        parse_question(STORAGE_DAM, Question(6, past_demand="1 m3/s"))
     with pytest.raises(ConfigError, match="--months 13 must be 1 to 12"):
-        read_question(STORAGE_DAM, 13, None, None, ())
+        parse_question(STORAGE_DAM, Question(13))
     with pytest.raises(DataError, match="on each of the 182 days, but before 2022-06-01 there are 4; ask for"):
         outlook_of(STORAGE_DAM, end=(date(2022, 6, 1) - synthetic.FIRST_DAY).days)
-    assert read_question(RELEASE_DAM, 6, "1 m3/s", None, ()).demand == Demand((1.0,) * 12)
+    assert parse_question(RELEASE_DAM, Question(6, "1 m3/s")).demand == Demand((1.0,) * 12)
 
 
 @pytest.mark.parametrize(
@@ -541,7 +541,7 @@ def test_a_level_beyond_the_curve_has_no_outlook() -> None:
     dam = synthetic.small_dam(storage_curves=[curve])
     level = 15 + 6 * np.sin(np.arange(14 * 365) / 58)
     day = int(np.argmax(level[4000:])) + 4000
-    question = read_question(dam, 3, None, None, ())
+    question = parse_question(dam, Question(3))
     with pytest.raises(DataError, match=r"the storage of \d{4}-\d\d-\d\d is unknown"):
         long_outlook_of(dam, tables_of(frame_of(dam, level).head(day + 1)), question)
 
@@ -559,7 +559,7 @@ def test_a_year_before_the_record_is_neither_a_trace_nor_left_out() -> None:
     cut = (date(2018, 3, 1) - synthetic.FIRST_DAY).days
     frame = frame_of(STORAGE_DAM, truth().storage).slice(cut, END + 1 - cut)
     windows = long_outlook_of(
-        STORAGE_DAM, tables_of(frame), read_question(STORAGE_DAM, MONTHS, None, None, ())
+        STORAGE_DAM, tables_of(frame), parse_question(STORAGE_DAM, Question(MONTHS))
     ).outlook.forecast.windows
     assert windows.years == tuple(range(2019, 2031)) and windows.left_out == {}
 

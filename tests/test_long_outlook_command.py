@@ -17,7 +17,7 @@ from forebay.errors import DataError
 from forebay.features.samples import make_samples
 from forebay.features.volumes import Volumes
 from forebay.features.water_balance import storage_record
-from forebay.jobs.long_outlook import long_outlook, long_outlook_of, read_question
+from forebay.jobs.long_outlook import Question, long_outlook, long_outlook_of, parse_question
 from forebay.verify.long_hindcast import Demand, long_forecast
 from tests import synthetic
 from tests.command_line import forebay
@@ -54,9 +54,8 @@ def test_json_files_and_python_have_the_same_answer(arguments: list[str], tmp_pa
     assert content["simulated"] is True and content["storage_unit"] == "ML"
     assert content["demand"]["months"] == [0.8] * 12 and content["return_days"] is None
     assert content["is_forecast"] is False
-    result = long_outlook(
-        arguments[1], months=3, demand="0.8 m3/s", thresholds=["60%"], archive=arguments[3]
-    )
+    question = Question(3, demand="0.8 m3/s", thresholds=["60%"])
+    result = long_outlook(arguments[1], question, archive=arguments[3])
     assert [row["storage"] for row in content["months"]] == result.to_frame()["storage"].to_list()
     assert [row["traces"] for row in content["probabilities"]] == result.outlook.probabilities["traces"].to_list()
     assert content["init_date"] == str(result.init_date) == content["level_date"] == str(LAST)
@@ -75,7 +74,7 @@ def test_the_terminal_has_storage_chances_skill_and_assumptions(arguments: list[
     assert (run.code, run.err) == (0, "")
     content = forebay(*arguments, "--months", "2", "--json").json
     assert content["is_forecast"] is True
-    rate = long_outlook(arguments[1], months=2, archive=arguments[3]).outlook.forecast.rate
+    rate = long_outlook(arguments[1], Question(2), archive=arguments[3]).outlook.forecast.rate
     assert rate > 0 and content["return_days"] == pytest.approx(1 / rate), "days until a lake is back, not a rate"
     assert "Small Dam (SIMULATED): storage by the balance of 13 past years, as operated then, from" in run.out
     median = next(row for row in content["months"] if row["quantile"] == 0.5)
@@ -113,9 +112,9 @@ def test_a_past_day_shows_what_was_observed_afterwards(arguments: list[str], tmp
     run = forebay(*arguments, "--months", "4", "--init", str(PAST), "-o", tmp_path)
     assert run.code == 0
     assert "observed afterwards (not used)" in (tmp_path / "long_outlook.svg").read_text()
-    past = long_outlook(arguments[1], months=4, init_date=PAST, archive=arguments[3])
+    past = long_outlook(arguments[1], Question(4), init_date=PAST, archive=arguments[3])
     cut = record().filter(pl.col("date") <= PAST)
-    alone = long_outlook_of(RELEASE_DAM, tables_of(cut), read_question(RELEASE_DAM, 4, None, None, ()))
+    alone = long_outlook_of(RELEASE_DAM, tables_of(cut), parse_question(RELEASE_DAM, Question(4)))
     assert_frame_equal(past.to_frame(), alone.to_frame())
     assert past.init_date == PAST and past.later["date"].is_between(PAST, LAST, closed="right").all()
     assert len(past.later) == (LAST - PAST).days
@@ -125,7 +124,7 @@ def test_a_level_of_an_earlier_day_is_named(tmp_path: Path) -> None:
     storage = truth().storage[: END + 1].copy()
     storage[-4:] = np.nan
     frame = frame_of(RELEASE_DAM, storage, truth().release[: END + 1])
-    result = long_outlook_of(RELEASE_DAM, tables_of(frame), read_question(RELEASE_DAM, 2, None, None, ()))
+    result = long_outlook_of(RELEASE_DAM, tables_of(frame), parse_question(RELEASE_DAM, Question(2)))
     assert (result.init_date - result.level_date).days == 4
     assert result.notes[0] == "The traces start on 2031-02-01 from the storage of 2031-01-28, the last that is known."
 

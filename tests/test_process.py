@@ -217,6 +217,15 @@ def test_the_next_run_removes_the_folder_of_a_killed_one_and_no_other(tmp_path: 
         assert not (tmp_path / used).exists()
 
 
+def test_a_staging_folder_with_its_own_prefix_removes_only_such_folders(tmp_path: Path) -> None:
+    for name in ("forebay-dask-left", ".unfinished-left", "forebay-fleet-left"):
+        (tmp_path / name).mkdir()
+    with staging_folder(tmp_path, prefix="forebay-dask-") as used, staging_folder(tmp_path, prefix="forebay-dask-"):
+        assert used.exists() and used.name.startswith("forebay-dask-")
+        assert used.stat().st_mode & 0o777 == 0o700, "of this user alone: it may be in /tmp"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".unfinished-left", "forebay-fleet-left"]
+
+
 def test_links_and_files_with_the_name_of_a_staging_folder_stay(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

@@ -33,7 +33,9 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_dam_does_not_depend_on_the_number_of_dams_and_the_seed_decides(folder: Path, tmp_path: Path) -> None:
-    write_fleet(Fleet(1, seed=7, years=2), tmp_path / "one")
+    calls: list[tuple[str, int, int]] = []
+    write_fleet(Fleet(1, seed=7, years=2), tmp_path / "one", lambda *call: calls.append(call))
+    assert calls == [("simulate", 1, 1)], "the progress ends at its total"
     write_fleet(Fleet(1, seed=8, years=2), tmp_path / "other")
     first, all_files = files(tmp_path / "one"), files(folder)
     assert len(first) == 4 and first == {name: all_files[name] for name in first}

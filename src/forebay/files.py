@@ -71,16 +71,21 @@ def write_all(folder: Path) -> Iterator[FileSet]:
 
 
 @contextmanager
-def staging_folder(folder: Path) -> Iterator[Path]:
+def staging_folder(folder: Path, *, prefix: str = _PREFIX) -> Iterator[Path]:
     """A new folder in `folder`, removed at the end of the block; those that killed processes have left are removed too.
+
+    Parameters
+    ----------
+    prefix
+        Start of its name, and of those that are removed.
 
     Raises
     ------
     OSError
         If it cannot be made.
     """
-    remove_left_over(folder)
-    stage, handle = _locked_folder(folder)
+    remove_left_over(folder, prefix=prefix)
+    stage, handle = _locked_folder(folder, prefix)
     try:
         yield stage
     finally:
@@ -88,11 +93,11 @@ def staging_folder(folder: Path) -> Iterator[Path]:
         os.close(handle)
 
 
-def remove_left_over(folder: Path, below: str = "") -> None:
+def remove_left_over(folder: Path, below: str = "", *, prefix: str = _PREFIX) -> None:
     """Remove the staging folders that killed processes have left in `folder`, or in its subfolders like `below`."""
     if sys.platform == "win32":
         return
-    for path in folder.glob(f"{below}{_PREFIX}*"):
+    for path in folder.glob(f"{below}{prefix}*"):
         with suppress(OSError):  # another process removes it or works in it, or this one may not
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
@@ -122,10 +127,10 @@ def prune(folder: Path, suffix: str, max_bytes: int) -> None:
         size -= stat.st_size
 
 
-def _locked_folder(folder: Path) -> tuple[Path, int]:
+def _locked_folder(folder: Path, prefix: str) -> tuple[Path, int]:
     """A new folder in `folder` and the handle that holds its lock."""
     while True:
-        stage = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+        stage = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
         with suppress(FileNotFoundError):  # another process has removed it before it was locked
             handle = os.open(stage, os.O_RDONLY)
             if sys.platform == "win32":

@@ -215,13 +215,13 @@ class Settings(_Frozen):
         return self.http.model_copy(update=lower)
 
 
-def load_settings(folder: Path, environ: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
+def load_settings(folder: Path | None, environ: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
     """Settings in force, and the origin of each value by key ("sources.waternsw.url").
 
     Parameters
     ----------
     folder
-        Folder of `forebay.toml`, if there is one.
+        Folder of `forebay.toml`, if there is one; None: the environment alone.
     environ
         Environment variables; only those that start with `FOREBAY_` count.
 
@@ -232,8 +232,8 @@ def load_settings(folder: Path, environ: Mapping[str, str]) -> tuple[Settings, d
     """
     merged: dict[str, object] = {}
     origin: dict[str, str] = {}
-    path = folder / FILE_NAME
-    for key, value in _read_file(path):
+    path = (folder or Path()) / FILE_NAME
+    for key, value in [] if folder is None else _read_file(path):
         if is_secret(key):
             variable = f"{PREFIX}{key.upper().replace('.', '__')}"
             raise ConfigError(f"{path}: setting {key} must not be in a file; set the environment variable {variable}")

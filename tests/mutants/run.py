@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
+from forebay.files import staging_folder
+
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
 PARALLEL = 2
@@ -118,8 +120,8 @@ def run_tests(tests: tuple[str, ...], source: Path, *options: str) -> subprocess
 
 def run_mutant(mutant: Mutant) -> Outcome:
     """Outcome of one mutant."""
-    with tempfile.TemporaryDirectory(prefix="forebay-mutant-") as name:
-        folder = Path(name)
+    # The next run removes the folder of one that was killed.
+    with staging_folder(Path(tempfile.gettempdir()), prefix="forebay-mutant-") as folder:
         shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         if reason := apply_patch(mutant.path, folder):
             return Outcome("does not apply", reason)

@@ -19,7 +19,7 @@ between the two databases.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from itertools import chain
@@ -33,6 +33,7 @@ from forebay.archive import (
     engines,
     fetch_log,
     read_only,
+    reading_tables,
     record_tables,
     staff_notes,
     upgrade,
@@ -41,55 +42,25 @@ from forebay.archive import (
 )
 from forebay.archive.driver_errors import translate_errors
 from forebay.archive.lease import DEFAULT_WAIT, Holder, Lease, LeaseWait
+from forebay.archive.reading_tables import METADATA, VERSION_COLUMNS, as_table, observation_table, series_table
 from forebay.archive.upgrade import SCHEMA_VERSION
-from forebay.archive.views import CONTENT, SERIES
+from forebay.archive.views import SERIES
 from forebay.errors import ConfigError, NoArchiveError
-from forebay.tables import GRADES, INSTANT, MANUAL, OBSERVATIONS, WITHDRAWN
+from forebay.tables import INSTANT, OBSERVATIONS
 
 PAGE = 100_000
 """Rows in memory at a time when a whole archive is read."""
 
-_LARGEST = 1.7976931348623157e308  # of all finite numbers; NaN and values that are no number compare as larger
-_FARTHEST = 2**62  # µs from 1970
 _MAX_STATIONS = 1000  # in one statement; databases limit that
 
-_metadata = sa.MetaData()
-_version = sa.Table("archive_schema", _metadata, sa.Column("version", sa.Integer, primary_key=True))
-_series = sa.Table(
-    "series",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    *(sa.Column(name, sa.Integer if name == "interval" else sa.Text, nullable=False) for name in SERIES),
-    sa.Column("reading_rules", sa.Text),
-    sa.UniqueConstraint(*SERIES),
-)
-_observation = sa.Table(
-    "observation",
-    _metadata,
-    sa.Column("series", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("time", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("fetched_at", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("value", sa.Double),
-    sa.Column("raw_value", sa.Text),
-    sa.Column("quality", sa.Text, nullable=False),
-    sa.Column("quality_code", sa.Text),
-    # PostgreSQL checks it row by row: 85,000 rows/s with it, 290,000 without. There, `faults` checks it.
-    sa.ForeignKeyConstraint(["series"], ["series.id"]).ddl_if(dialect="sqlite"),
-    sqlite_with_rowid=False,
-)
+_version = sa.Table("archive_schema", METADATA, sa.Column("version", sa.Integer, primary_key=True))
 _lease = sa.Table(
     "lease",
-    _metadata,
+    METADATA,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # 1: there is one lease
     *(sa.Column(name, sa.Text, nullable=False) for name in ("token", "host", "processes", "command")),
     *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("process", "since", "expires_at")),
 )
-VERSION_COLUMNS: dict[str, pl.DataType] = {"series": pl.Int64()} | {
-    column.name: OBSERVATIONS.columns[column.name] for column in _observation.c if column.name != "series"
-}
-"""Columns of `Database.versions`, in the stored order."""
-
-
 class Database:
     """An open archive database: its transactions, and the statements that run in them.
 
@@ -208,13 +179,13 @@ class Database:
 
     def series(self, connection: sa.Connection, stations: Iterable[str] | None = None) -> pl.DataFrame:
         """The series of `stations` (by default all): `id`, the columns of `SERIES` and reading_rules, by `id`."""
-        query = sa.select(_series).order_by(_series.c.id)
+        query = sa.select(series_table).order_by(series_table.c.id)
         names = None if stations is None else sorted(set(stations))
         if names is not None and len(names) <= _MAX_STATIONS:
-            query = query.where(_series.c.station.in_(names))
+            query = query.where(series_table.c.station.in_(names))
         labels = {name: OBSERVATIONS.columns[name] for name in SERIES}
         schema: dict[str, pl.DataType] = {"id": pl.Int64(), **labels, "reading_rules": pl.String()}
-        series = _frame(connection.execute(query).fetchall(), schema)
+        series = as_table(connection.execute(query).fetchall(), schema)
         return series if names is None else series.filter(pl.col("station").is_in(names))
 
     def add_series(
@@ -229,13 +200,13 @@ class Database:
         series = self.series(connection, labels["station"])
         absent = labels.join(series, on=SERIES, how="anti", maintain_order="left")
         if absent.height:
-            connection.execute(sa.insert(_series), absent.select(*SERIES, "reading_rules").to_dicts())
+            connection.execute(sa.insert(series_table), absent.select(*SERIES, "reading_rules").to_dicts())
             series = self.series(connection, labels["station"])
         return labels.drop("reading_rules").join(series, on=SERIES, maintain_order="left")
 
     def set_rules(self, connection: sa.Connection, series: int, rules: str, reading_rules: str) -> None:
         """Change the reading rules of a series, and their digest."""
-        query = sa.update(_series).where(_series.c.id == series)
+        query = sa.update(series_table).where(series_table.c.id == series)
         connection.execute(query.values(rules=rules, reading_rules=reading_rules))
 
     def versions(
@@ -255,8 +226,8 @@ class Database:
         until
             Only versions fetched until this instant (µs since 1970 UTC).
         """
-        column = _observation.c
-        query = sa.select(_observation).where(column.series.in_(list(series)))
+        column = observation_table.c
+        query = sa.select(observation_table).where(column.series.in_(list(series)))
         if times is not None:
             query = query.where(column.time.between(*times))
         if until is not None:
@@ -265,12 +236,12 @@ class Database:
         with connection.execute(query) as result:
             assert result.cursor is not None
             cursor = result.cursor  # the driver's: SQLAlchemy's row objects double the time
-            pages = [_frame(rows, VERSION_COLUMNS) for rows in iter(lambda: cursor.fetchmany(PAGE), [])]
-        return pl.concat([_frame([], VERSION_COLUMNS), *pages])
+            pages = [as_table(rows, VERSION_COLUMNS) for rows in iter(lambda: cursor.fetchmany(PAGE), [])]
+        return pl.concat([as_table([], VERSION_COLUMNS), *pages])
 
     def version_counts(self, connection: sa.Connection) -> dict[int, tuple[int, int]]:
         """Series → number of versions of its readings, and when the newest was fetched (µs since 1970)."""
-        column = _observation.c
+        column = observation_table.c
         query = sa.select(column.series, sa.func.count(), sa.func.max(column.fetched_at)).group_by(column.series)
         return {series: (count, newest) for series, count, newest in connection.execute(query)}
 
@@ -287,11 +258,11 @@ class Database:
 
     def pages(self, connection: sa.Connection, series: int) -> Iterator[pl.DataFrame]:
         """The versions of one series as by `versions`, at most `PAGE` rows at a time."""
-        column = _observation.c
-        query = sa.select(_observation).where(column.series == series).order_by(column.time, column.fetched_at)
+        column = observation_table.c
+        query = sa.select(observation_table).where(column.series == series).order_by(column.time, column.fetched_at)
         with connection.execute(query.execution_options(yield_per=PAGE)) as result:
             for rows in result.partitions():
-                yield _frame(rows, VERSION_COLUMNS)
+                yield as_table(rows, VERSION_COLUMNS)
 
     def insert(self, connection: sa.Connection, versions: pl.DataFrame) -> None:
         """Add `versions` (columns `VERSION_COLUMNS`)."""
@@ -299,11 +270,11 @@ class Database:
             pl.col(name).to_physical() if dtype == INSTANT else name for name, dtype in VERSION_COLUMNS.items()
         )
         if rows.height:
-            engines.load(connection, _observation, rows)
+            engines.load(connection, observation_table, rows)
 
     def clear(self, connection: sa.Connection) -> None:
         """Delete all series and versions, so that others can replace them in the same transaction."""
-        for table in (_observation, _series):
+        for table in (observation_table, series_table):
             connection.execute(sa.delete(table))
         weather_tables.clear(connection)
         fetch_log.clear(connection)
@@ -314,7 +285,7 @@ class Database:
 
     def count(self, connection: sa.Connection) -> int:
         """Number of stored versions of readings and of weather forecasts."""
-        versions: int = connection.execute(sa.select(sa.func.count()).select_from(_observation)).scalar_one()
+        versions: int = connection.execute(sa.select(sa.func.count()).select_from(observation_table)).scalar_one()
         return versions + (weather_tables.count(connection) if self.has_weather else 0)
 
     def count_records(self, connection: sa.Connection) -> int:
@@ -323,34 +294,12 @@ class Database:
 
     def faults(self, connection: sa.Connection, now: int) -> dict[str, int]:
         """Number of versions, or series, with each fault; all must be 0. `now` is in µs since 1970 UTC."""
-        column = _observation.c
-        label = (column.series, column.time)
-        before = {name: sa.func.lag(column[name]).over(partition_by=label, order_by=column.fetched_at)
-                  for name in ("fetched_at", *CONTENT)}  # fmt: skip
-        pair = sa.select(_observation, *(old.label(f"old_{name}") for name, old in before.items())).subquery().c
-        same = [pair[name].is_not_distinct_from(pair[f"old_{name}"]) for name in CONTENT]
-        valid = sa.and_(column.value.between(-_LARGEST, _LARGEST).is_not(sa.false()), 
-                        column.quality.in_((*GRADES, MANUAL, WITHDRAWN)),
-                        column.time.between(-_FARTHEST, _FARTHEST),
-                        column.fetched_at.between(-_FARTHEST, _FARTHEST))  # fmt: skip
-        has_version = sa.exists().where(column.series == _series.c.id)
-        has_series = sa.exists().where(_series.c.id == column.series)
-        queries = {
-            "a key that stands twice": sa.select(sa.func.count()).where(pair.fetched_at == pair.old_fetched_at),
-            "no series": sa.select(sa.func.count()).select_from(_observation).where(~has_series),
-            "a series without any version": sa.select(sa.func.count()).select_from(_series).where(~has_version),
-            "a value, quality or time that is none": sa.select(sa.func.count()).where(~valid),
-            "the same contents as the version before": sa.select(sa.func.count()).where(
-                pair.old_fetched_at.is_not(None), *same
-            ),
-            "a fetch that lies in the future": sa.select(sa.func.count()).where(column.fetched_at > now),
-        }
-        counts = {fault: connection.execute(query).scalar_one() for fault, query in queries.items()}
+        counts = reading_tables.faults(connection, now)
         counts |= weather_tables.faults(connection, now) if self.has_weather else {}
         if self.has_records:
-            counts |= fetch_log.faults(connection, _series, now) | record_tables.faults(connection)
+            counts |= fetch_log.faults(connection, series_table, now) | record_tables.faults(connection)
         if self.has_staff_notes:
-            counts |= staff_notes.faults(connection, _observation)
+            counts |= staff_notes.faults(connection, observation_table)
         if self.has_alerts:
             counts |= alert_tables.faults(connection)
         if self.has_access:
@@ -397,7 +346,7 @@ class Database:
             with self.transaction() as connection:
                 version = self._schema_version(connection)  # another process may have created it meanwhile
                 if version is None:
-                    _metadata.create_all(connection)
+                    METADATA.create_all(connection)
                     for tables in chain.from_iterable(upgrade.ADDED.values()):
                         tables.create_all(connection)
                     connection.execute(sa.insert(_version), {"version": SCHEMA_VERSION})
@@ -409,7 +358,7 @@ class Database:
             )
         if version == upgrade.OLD_VERSION:
             with self.translate_errors():
-                upgrade.upgrade(self.engine, _series, _version, file=self.file)
+                upgrade.upgrade(self.engine, series_table, _version, file=self.file)
             version = upgrade.WITHOUT_LEASE
         if version not in (*upgrade.READABLE, SCHEMA_VERSION):
             raise ConfigError(
@@ -438,10 +387,3 @@ class Database:
                 "give the URL of an archive or of an empty database"
             )
         return None
-
-
-def _frame(rows: Sequence[Sequence[object]], schema: dict[str, pl.DataType]) -> pl.DataFrame:
-    """Rows of a result as a table; integers become instants by `schema`."""
-    types = {name: pl.Int64() if dtype == INSTANT else dtype for name, dtype in schema.items()}
-    columns = dict(zip(schema, zip(*rows, strict=True), strict=True)) if rows else {name: () for name in schema}
-    return pl.DataFrame(columns, schema=types).select(pl.col(name).cast(dtype) for name, dtype in schema.items())

@@ -46,6 +46,11 @@ def public_url(url: sa.URL) -> str:
     return text.public_url(url.render_as_string(hide_password=False))
 
 
+def has_password(url: sa.URL) -> bool:
+    """Whether `url` itself has a password, of the user or of a key."""
+    return bool(url.password) or any(name.endswith("password") for name in url.query)
+
+
 def without_values(reason: str, url: sa.URL) -> str:
     """A driver's `reason`, which may quote them, without the password and the secret options of `url`."""
     options = [value for values in url.normalized_query.values() for value in values]

@@ -97,10 +97,13 @@ def _run(names: tuple[str, ...], job: FleetJob, where: Where, as_json: bool) -> 
 
     if where.scheduler is not None and where.workers is not None:
         raise ConfigError("--scheduler and --workers both say where the fleet runs; give one of them")
+    if where.scheduler is not None and where.memory != HERE.memory:
+        raise ConfigError("--memory is for workers of this machine; set --memory-limit of `dask worker` instead")
     settings, _ = settings_in_force()
     if where.archive is not None:
         settings = settings.model_copy(update={"archive": where.archive})
-    place = Place(where.scheduler, where.workers or os.cpu_count() or 1, where.memory)
+    processes = os.cpu_count() or 1 if where.workers is None else where.workers
+    place = Place(where.scheduler, processes, where.memory)
     folder = where.output or Path(settings.output)
     with terminal.progress() as progress:
         members = fleet_members(names, settings)

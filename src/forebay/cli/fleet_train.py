@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from forebay.dams.global_model import GlobalModel
     from forebay.settings import Settings
 
+
 def train(
     *dam_names: DamNames,
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="File of the model.")] = Path("model.txt"),

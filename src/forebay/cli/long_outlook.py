@@ -66,17 +66,10 @@ def long_result(
     from forebay.jobs import long_outlook as job
 
     assert options.months is not None
+    question = job.Question(options.months, options.demand, options.past_demand, options.threshold or ())
     with terminal.progress() as progress:
         return job.long_outlook(
-            dam,
-            months=options.months,
-            demand=options.demand,
-            past_demand=options.past_demand,
-            thresholds=options.threshold or [],
-            archive=archive,
-            settings=settings,
-            init_date=init_date,
-            progress=progress,
+            dam, question, archive=archive, settings=settings, init_date=init_date, progress=progress
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from html import escape
 from itertools import pairwise
@@ -18,7 +18,7 @@ from forebay.dams.forcing import Forcing
 from forebay.dams.gauge import Gauge
 from forebay.dams.global_model import GlobalModelFile
 from forebay.dams.hindcast import Hindcast
-from forebay.dams.local_time import day_start, init_time
+from forebay.dams.local_time import zone
 from forebay.dams.substitutes import substitute_columns
 from forebay.dams.thresholds import FULL_SUPPLY, ReferenceLevel, Threshold
 from forebay.dams.variables import TARGETS, VARIABLES, Numbers
@@ -176,16 +176,20 @@ class Dam(FrozenModel):
         """Column of each gauge with substitutes → their columns, in order; empty without any."""
         return substitute_columns(self.gauges)
 
-    def known_by(self, init_date: date) -> datetime:
-        """Instant (UTC) by which the forecast of a day must know its inputs.
+    @property
+    def known_by_clock(self) -> timedelta:
+        """Local time of a day by which its forecast must know its inputs, from the start of the day.
 
-        The end of the day; where the level is read at a clock time, that time of the day. A forecast from that level
-        can be made then, and what comes later must not change its hindcast.
+        The end of the day; where the level is read at a clock time, that time. A forecast from that level can be made
+        then, and what comes later must not change its hindcast.
         """
         read_at = self.target_gauge.reading_at
-        return init_time(init_date, self.time_zone) if read_at is None else day_start(
-            init_date, self.time_zone, read_at
-        )
+        return timedelta(days=1) if read_at is None else timedelta(hours=read_at.hour, minutes=read_at.minute)
+
+    def known_by(self, init_date: date) -> datetime:
+        """Instant (UTC) by which the forecast of a day must know its inputs: `known_by_clock` of that day."""
+        start = datetime.combine(init_date, time(), zone(self.time_zone))
+        return (start + self.known_by_clock).astimezone(UTC)
 
     @property
     def has_volume(self) -> bool:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,9 +35,7 @@ _SIGN = {"release": -1.0, "transfer": 1.0, "upstream_release": 1.0}
 
 def known_by(dates: pl.Series, dam: Dam) -> pl.Series:
     """Instant (UTC) by which an issue must be available, for each init date: `Dam.known_by` of a column."""
-    read_at = dam.target_gauge.reading_at
-    clock = timedelta(days=1) if read_at is None else timedelta(hours=read_at.hour, minutes=read_at.minute)
-    instant = to_utc(pl.col("date").cast(pl.Datetime("us")) + clock, dam.time_zone)
+    instant = to_utc(pl.col("date").cast(pl.Datetime("us")) + dam.known_by_clock, dam.time_zone)
     return pl.DataFrame({"date": dates}).select(instant).to_series()
 
 

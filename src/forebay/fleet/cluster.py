@@ -14,17 +14,22 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from forebay.errors import ConfigError, SourceError
+from forebay.files import staging_folder
 from forebay.fleet.task import Task, TaskResult
 from forebay.jobs.results import require_extra
-from forebay.log import write
+from forebay.log import public_text, write
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
+LEAST_MEMORY = 256 * 2**20
+"""Memory (bytes) below which a worker ends before its first task: the libraries alone need most of it."""
 ALLOWED_FAILURES = 2
 """Number of workers that may end with the same task before it fails."""
 WORKER_ENVIRONMENT = {
@@ -46,6 +51,12 @@ CONFIGURATION = {
     "logging": {"distributed": "critical"},
 }
 """Dask's settings of a cluster of this machine."""
+CERTIFICATES = (
+    "set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT and …__CLIENT__KEY to files"
+)
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+FOLDER_PREFIX = "forebay-dask-"
+"""Start of the names of the temporary folders of worker processes."""
 _POLL_S = 1.0
 _MEMORY_LOGGER = "distributed.nanny.memory"
 
@@ -77,9 +88,25 @@ class Place:
             raise ConfigError(f"--workers {self.workers} is not possible; give a number of processes from 1 on")
 
     @property
+    def is_local(self) -> bool:
+        """Whether the tasks stay on this machine: in processes of it, or with a scheduler on loopback.
+
+        >>> [Place(address).is_local for address in (None, "tcp://[::1]:8786", "192.0.2.1:8786", "tls://192.0.2.1")]
+        [True, True, False, False]
+        """
+        address = (self.scheduler or LOOPBACK[0]).rpartition("://")[2]
+        return address.startswith("[::1]") or address.partition(":")[0] in LOOPBACK
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether nobody else on the network can read the tasks."""
+        return self.is_local or str(self.scheduler).startswith("tls://")
+
+    @property
     def title(self) -> str:
         """The place in a sentence."""
-        return f"scheduler {self.scheduler}" if self.scheduler else f"{self.workers} worker processes"
+        processes = "1 worker process" if self.workers == 1 else f"{self.workers} worker processes"
+        return f"scheduler {self.scheduler}" if self.scheduler else processes
 
 
 class _OutOfMemory(logging.Handler):
@@ -122,13 +149,18 @@ def run_tasks(tasks: Iterable[Task], place: Place) -> Iterator[TaskResult]:
 
 @dataclass
 class _Run:
-    """Tasks on their way: those to come, those that wait, and the futures of the others."""
+    """Tasks on their way: those to come, those that wait, and the futures of the others.
+
+    `token` makes its keys its own: a scheduler gives two tasks with the same key the same result, and another fleet may
+    have a dam with the same id.
+    """
 
     source: Iterator[Task]
     place: Place
     started: bool = False
     waiting: deque[Task] = field(default_factory=deque)
     running: dict[Future, Task] = field(default_factory=dict)
+    token: str = field(default_factory=lambda: uuid4().hex)
 
     def is_waiting(self) -> bool:
         """Whether a task waits, after one was taken from the source if none did."""
@@ -148,35 +180,38 @@ class _Run:
 
         last_worker = monotonic()
         while self.is_waiting() or self.running:
-            free = connection.threads()
-            if free:
+            if connection.is_lost() or any(future.cancelled() for future in self.running):
+                write(logging.WARNING, "fleet", {"tasks": len(self.running)}, f"{self.place.title} was lost")
+                self.take_back()
+                return
+            threads = connection.threads()
+            if threads:
                 last_worker = monotonic()
             elif monotonic() - last_worker > self.place.patience_s:
                 self.take_back()
-                raise SourceError(f"{self.place.title} has no worker since {self.place.patience_s:g} s; start workers")
-            self._submit(connection, free)
+                advice = "start workers" if self.place.scheduler else "see the system's log, and give them more memory"
+                raise SourceError(f"no worker of {self.place.title} for {self.place.patience_s:g} s; {advice}")
+            self._submit(connection, threads)
             if self.running:
                 with suppress(TimeoutError, FuturesCancelledError):
                     wait(list(self.running), timeout=_POLL_S, return_when="FIRST_COMPLETED")
             else:
                 sleep(0.2)
             ended = [future for future in self.running if future.done()]
-            lost = connection.is_lost() or any(future.cancelled() for future in ended)
-            for future in [] if lost else ended:
-                yield self._result(future, self.running.pop(future), connection)
-            if lost:
-                write(logging.WARNING, "fleet", {"tasks": len(self.running)}, f"{self.place.title} was lost")
-                self.take_back()
-                return
+            for future in ended:
+                if (result := self._result(future, connection)) is not None:
+                    del self.running[future]
+                    yield result
 
     def _submit(self, connection: Connection, threads: int) -> None:
-        """Submit tasks, as many as threads are free."""
+        """Submit tasks until each of `threads` has one."""
         from forebay.fleet.worker import run_task
 
         while len(self.running) < threads and not connection.is_lost() and self.is_waiting():
             task = self.waiting[0]
+            key = f"{task.job}-{task.dam.id}-{self.token}"
             try:
-                future = connection.client.submit(run_task, task, pure=False, key=f"{task.job}-{task.dam.id}")
+                future = connection.client.submit(run_task, task, pure=False, key=key)
             except (OSError, RuntimeError):  # the connection was lost since
                 return
             self.running[future] = self.waiting.popleft()
@@ -187,12 +222,20 @@ class _Run:
         self.waiting.extendleft(reversed(self.running.values()))
         self.running.clear()
 
-    def _result(self, future: Future, task: Task, connection: Connection) -> TaskResult:
-        error = future.exception()
-        if error is None:
-            result: TaskResult = future.result()
-            return result
-        return TaskResult(task.dam.id, failure=connection.cause(error))
+    def _result(self, future: Future, connection: Connection) -> TaskResult | None:
+        """The result of a task that ended; None if its worker or the scheduler ended before it was transferred."""
+        from distributed.client import FutureCancelledError
+
+        try:
+            error = future.exception(timeout=self.place.patience_s)
+            if error is None:
+                result: TaskResult = future.result(timeout=self.place.patience_s)
+                return result
+        except (OSError, FutureCancelledError):  # a TimeoutError is an OSError
+            return None
+        except Exception as fault:  # a result that cannot be read: the other dams are computed nevertheless
+            error = fault
+        return TaskResult(self.running[future].dam.id, failure=connection.cause(error))
 
 
 @dataclass(frozen=True)
@@ -224,7 +267,7 @@ class Connection:
                 f"a worker has no forebay, or another version of it ({error}); install the same version on every worker"
             )
         if not isinstance(error, KilledWorker):
-            return f"unexpected {type(error).__name__} of the cluster: {error}"
+            return f"unexpected {type(error).__name__} of the cluster: {public_text(str(error))}"
         count = error.allowed_failures + 1
         if error.last_worker.address in self.out_of_memory.addresses:
             return (
@@ -248,16 +291,12 @@ def _local(place: Place) -> Iterator[Connection]:
     """Connection to a new cluster of this machine: on loopback, without a dashboard, one thread per process."""
     import dask
     from distributed import Client, LocalCluster, Security
-    from distributed.worker_memory import parse_memory_limit
 
     with ExitStack() as stack:
         records = stack.enter_context(_records_of_memory())
         stack.enter_context(dask.config.set(CONFIGURATION))
-        try:
-            limit = parse_memory_limit(place.memory, 1, place.workers, logger=logging.getLogger(_MEMORY_LOGGER))
-        except ValueError:
-            raise ConfigError(f"--memory {place.memory!r} is not a size of memory; give one such as 2GiB") from None
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="forebay-dask-", ignore_cleanup_errors=True))
+        limit = _memory_limit(place)
+        folder = stack.enter_context(staging_folder(Path(tempfile.gettempdir()), prefix=FOLDER_PREFIX))
         cluster = LocalCluster(
             n_workers=place.workers,
             threads_per_worker=1,
@@ -267,7 +306,7 @@ def _local(place: Place) -> Iterator[Connection]:
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             worker_dashboard_address="127.0.0.1:0",
             memory_limit=limit,
-            local_directory=folder,
+            local_directory=str(folder),
             silence_logs=logging.CRITICAL,
             protocol="tls",
             security=Security.temporary(),  # no other user of this machine may send tasks
@@ -276,6 +315,29 @@ def _local(place: Place) -> Iterator[Connection]:
         stack.enter_context(cluster)
         client = stack.enter_context(Client(cluster))
         yield Connection(client, records, place.memory if place.memory != "auto" else f"{(limit or 0) / 2**30:.1f} GiB")
+
+
+def _memory_limit(place: Place) -> int | None:
+    """Most memory of each worker of this machine in bytes; None: no limit.
+
+    Raises
+    ------
+    ConfigError
+        If it is no size of memory, or too small for any task.
+    """
+    from distributed.worker_memory import parse_memory_limit
+
+    try:
+        logger = logging.getLogger(_MEMORY_LOGGER)
+        limit: int | None = parse_memory_limit(place.memory, 1, place.workers, logger=logger)
+    except ValueError:
+        raise ConfigError(f"--memory {place.memory!r} is not a size of memory; give one such as 2GiB") from None
+    if limit is not None and limit < LEAST_MEMORY:
+        raise ConfigError(
+            f"--memory {place.memory} gives each of {place.workers} workers {limit / 2**20:.0f} MiB, and one needs at "
+            f"least {LEAST_MEMORY / 2**20:.0f} MiB; give more, or start fewer workers"
+        )
+    return limit
 
 
 @contextmanager
@@ -303,6 +365,7 @@ def _remote(place: Place, address: str, seconds: float) -> Iterator[Connection]:
     """Connection to a scheduler; waits for it, and for a first worker, as long as `place` allows."""
     from distributed import Client
 
+    _check_certificates(address)
     with ExitStack() as stack:
         records = stack.enter_context(_records_of_memory())
         client = stack.enter_context(_retried(lambda: Client(address, timeout=5), address, monotonic() + seconds))
@@ -318,10 +381,33 @@ def _remote(place: Place, address: str, seconds: float) -> Iterator[Connection]:
         yield connection
 
 
+def _check_certificates(address: str) -> None:
+    """Raise `ConfigError` if an encrypted connection is asked for and Dask's settings have no certificates for it."""
+    if not address.startswith("tls://"):
+        return
+    from distributed import Security
+
+    try:
+        context = Security().get_connection_args("client")["ssl_context"]
+    except OSError as error:
+        raise ConfigError(
+            f"--scheduler {address}: Dask's certificates cannot be read: {error.strerror or error}; {CERTIFICATES}"
+        ) from None
+    if context is None:
+        raise ConfigError(f"--scheduler {address} needs certificates, and Dask's settings name none; {CERTIFICATES}")
+
+
 def _retried(connect: Callable[[], Client], address: str, give_up: float) -> Client:
+    """The client that `connect` returns; it is called again until `give_up` (monotonic time in s)."""
+    from distributed.comm.core import FatalCommClosedError
+
     while True:
         try:
             return connect()
+        except FatalCommClosedError as error:
+            raise ConfigError(
+                f"--scheduler {address}: the certificates of Dask's settings do not fit ({error}); {CERTIFICATES}"
+            ) from None
         except ValueError as error:
             raise ConfigError(
                 f"--scheduler {address!r} is not an address ({error}); give one such as tcp://192.0.2.1:8786"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forebay.errors import BusyError
-from forebay.files import unwritable, write_all, write_file
+from forebay.files import unwritable, write_all
 
 if TYPE_CHECKING:
     from forebay.fleet.task import Job, TaskResult
@@ -97,9 +97,8 @@ def write_result(folder: Path, job: Job, result: TaskResult) -> None:
     if result.key:
         digests = {name: _digest(content) for name, content in result.files.items()}
         entry = {"key": result.key, "values": result.values, "files": digests}
-        with write_all(path.parent):  # creates the folder
-            pass
-        write_file(path, json.dumps(entry, default=str, indent=1, allow_nan=False).encode())
+        with write_all(path.parent) as files:
+            (files.stage / path.name).write_text(json.dumps(entry, default=str, indent=1, allow_nan=False), "utf-8")
 
 
 def _entry_path(folder: Path, job: Job, dam: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.archive.urls import parse_url, sqlite_file
+from forebay.archive.urls import has_password, parse_url, public_url, sqlite_file
 from forebay.charts.fleet_tables import FLEET
 from forebay.errors import ConfigError, ForebayError
 from forebay.files import write_file
@@ -22,14 +23,12 @@ from forebay.fleet.task import Job, Task, TaskResult
 from forebay.fleet.worker import caller_environment
 from forebay.jobs.arguments import current_settings
 from forebay.jobs.results import Result
-from forebay.log import add_counts, step
+from forebay.log import add_counts, step, write
 
 if TYPE_CHECKING:
     from forebay.fleet.members import Member
     from forebay.settings import Settings
     from forebay.verify.hindcast import Progress
-
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def run_fleet(  # noqa: PLR0913  # where and what: keywords, as the options of t
     """
     settings = settings or current_settings()
     folder = Path(output).absolute()
-    shared = _shared_settings(settings, place)
+    shared = worker_settings(settings, place)
     start = monotonic()
     report = _Progress(job.name, len(members), progress, start)
     with locked(folder):
@@ -122,6 +121,8 @@ def run_fleet(  # noqa: PLR0913  # where and what: keywords, as the options of t
         tasks = (task_of(member, job, shared, folder) for member in members if member.dam is not None)
         peak_mb = 0.0
         for result in run_tasks(tasks, place):  # none is stored here: a large fleet has more bytes than the memory
+            for fields in result.errors:
+                write(logging.ERROR, "fleet", fields, str(fields.get("message", "")))
             rows[result.dam] = _row(result, job.name, folder)
             peak_mb = max(peak_mb, result.peak_mb)
             report.complete(1)
@@ -142,19 +143,24 @@ def task_of(member: Member, job: FleetJob, settings: Settings, folder: Path) -> 
     return Task(job.name, member.dam, own, caller_environment(), str(folder), key, fetch, job.report)
 
 
-def _shared_settings(settings: Settings, place: Place) -> Settings:
-    """`settings` for workers: absolute paths, one thread, and no secret.
+def worker_settings(settings: Settings, place: Place) -> Settings:
+    """`settings` for workers: absolute paths, one thread, and no secret but a password in the URL of the archive.
 
     Raises
     ------
     ConfigError
-        If a worker of another machine would have to use an SQLite file of this one.
+        If a worker of another machine would have to use an SQLite file of this one, or a password would be sent over
+        the network as plain text.
     """
     url = parse_url(settings.archive)
     file = sqlite_file(url)
+    if has_password(url) and not place.is_encrypted:
+        raise ConfigError(
+            f"the archive {public_url(url)} has a password, which scheduler {place.scheduler} would receive as plain "
+            "text; put it into ~/.pgpass on every machine and leave it out of the URL, or use a tls:// scheduler"
+        )
     if file is not None:
-        host = (place.scheduler or LOOPBACK[0]).partition("://")[2].rpartition(":")[0] or LOOPBACK[0]
-        if host not in LOOPBACK:
+        if not place.is_local:
             raise ConfigError(
                 f"the archive is the SQLite file {file}, which the workers of scheduler {place.scheduler} on other "
                 "machines cannot share; give a PostgreSQL archive by --archive postgresql+psycopg://USER@HOST/DATABASE"

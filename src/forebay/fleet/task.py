@@ -60,6 +60,8 @@ class TaskResult:
         Path in the folder of results → content.
     failure
         Sentence on the failure; None if there was none.
+    errors
+        Fields of the log's records of errors, such as the traceback of an unexpected one: a worker has no log.
     cpu_s, peak_mb
         CPU time of the task, and the most memory that the worker's process has had so far.
     """
@@ -70,6 +72,7 @@ class TaskResult:
     values: Mapping[str, object] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
     failure: str | None = None
+    errors: tuple[Mapping[str, object], ...] = ()
     seconds: float = 0.0
     cpu_s: float = 0.0
     peak_mb: float = 0.0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+import logging
 import math
 import os
-import resource
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,12 +24,16 @@ from forebay.dams.local_time import local_date
 from forebay.errors import ConfigError, ForebayError
 from forebay.fleet.task import Task, TaskResult
 from forebay.jobs.arguments import local_execution, open_store
-from forebay.log import log_fields, step
+from forebay.jobs.stored_tables import parquet_content, readable_tables
+from forebay.log import Fields, log_fields, step
 from forebay.models.fits import ALL_CODE, environment_digest
 from forebay.settings import load_settings
 from forebay.tables import FORECASTS
 from forebay.verify.score_tables import compare_scores
 from forebay.verify.tables import SCORES
+
+if sys.platform != "win32":
+    import resource
 
 if TYPE_CHECKING:
     from forebay.archive.store import Archive
@@ -48,27 +53,67 @@ def caller_environment() -> str:
 def run_task(task: Task) -> TaskResult:
     """The result of one dam; a fault becomes its failure, so that it stops no other dam."""
     start, cpu = monotonic(), process_time()
+    with _error_records(task.dam.id) as errors:
+        result = _result(task)
+    return replace(
+        result,
+        values={name: _without_nan(value) for name, value in result.values.items()},
+        errors=tuple(errors),
+        seconds=round(monotonic() - start, 3),
+        cpu_s=round(process_time() - cpu, 3),
+        peak_mb=round(_peak_mb(), 1),
+    )
+
+
+def _result(task: Task) -> TaskResult:
+    """The result of one dam without its cost."""
     dam = task.dam
     try:
         with threadpool_limits(1), log_fields({"dam": dam.id}), step(f"fleet_{task.job}"):
             _check_environment(task)
-            result = (_hindcast if task.job == "hindcast" else _forecast)(_with_own_secrets(task))
+            return (_hindcast if task.job == "hindcast" else _forecast)(_with_own_secrets(task))
     except ForebayError as error:
-        result = TaskResult(dam.id, failure=str(error))
+        return TaskResult(dam.id, failure=str(error))
     except MemoryError:
-        result = TaskResult(dam.id, failure="the worker has too little memory for this dam; give each worker more")
+        return TaskResult(dam.id, failure="the worker has too little memory for this dam; give each worker more")
     except Exception as error:  # a fault of the program: the other dams are computed nevertheless
         from forebay.jobs.refresh import unexpected
 
-        result = TaskResult(dam.id, failure=unexpected(dam.id, error))
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return replace(
-        result,
-        values={name: _without_nan(value) for name, value in result.values.items()},
-        seconds=round(monotonic() - start, 3),
-        cpu_s=round(process_time() - cpu, 3),
-        peak_mb=round(peak_mb, 1),
-    )
+        return TaskResult(dam.id, failure=unexpected(dam.id, error))
+
+
+@contextmanager
+def _error_records(dam: str) -> Iterator[list[Fields]]:
+    """Context that gathers the fields of the records of errors of a dam."""
+    handler = _ErrorRecords(dam)
+    logger = logging.getLogger("forebay")
+    logger.addHandler(handler)
+    try:
+        yield handler.fields
+    finally:
+        logger.removeHandler(handler)
+
+
+class _ErrorRecords(logging.Handler):
+    """Fields of the records of errors of a dam; a worker with several threads has records of other dams, too."""
+
+    def __init__(self, dam: str) -> None:
+        super().__init__(logging.ERROR)
+        self.dam = dam
+        self.fields: list[Fields] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: Fields = getattr(record, "fields", {})
+        if fields.get("dam") == self.dam:
+            self.fields.append(fields)
+
+
+def _peak_mb() -> float:
+    """Most memory that this process has had so far, in MiB; 0 on Windows."""
+    if sys.platform == "win32":
+        return 0.0
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def _without_nan(value: object) -> object:
@@ -86,8 +131,7 @@ def _check_environment(task: Task) -> None:
 
 def _with_own_secrets(task: Task) -> Task:
     """`task` with the keys and addresses that this process has in its environment."""
-    with tempfile.TemporaryDirectory() as folder:  # without a forebay.toml: no file has secrets
-        own, _ = load_settings(Path(folder), os.environ)
+    own, _ = load_settings(None, os.environ)  # no file has secrets
     sources = {
         name: source.model_copy(update={"api_key": own.sources[name].api_key})
         for name, source in task.settings.sources.items()
@@ -99,7 +143,6 @@ def _hindcast(task: Task) -> TaskResult:
     """The hindcast of a dam with its scores."""
     from forebay.jobs.hindcast import hindcast_dam
     from forebay.jobs.observations import fetch_now, warn_of_errors
-    from forebay.jobs.stored_tables import readable_tables
 
     dam, settings = task.dam, task.settings
     with open_store(None, settings, create=task.fetch) as store:
@@ -111,15 +154,14 @@ def _hindcast(task: Task) -> TaskResult:
     if key == task.key:
         return TaskResult(dam.id, key, unchanged=True)
     result = hindcast_dam(dam, daily_tables, execution=local_execution(settings))
-    forecasts = FORECASTS.check(result.to_frame())
-    files = {"hindcast.parquet": _parquet(forecasts), "scores.parquet": _parquet(SCORES.check(result.scores))}
+    tables = {"hindcast": FORECASTS.check(result.to_frame()), "scores": SCORES.check(result.scores)}
+    files = {f"{name}.parquet": parquet_content(table) for name, table in tables.items()}
     values = {"init_date": daily_tables.init_date, **fleet_scores(result.scores, dam)}
     return TaskResult(dam.id, key, values=values, files=_in_partition(dam, files))
 
 
 def _forecast(task: Task) -> TaskResult:
     """The forecast of a dam; for a refresh, after a fetch, and with its alerts."""
-    from forebay.jobs.alerts import alert_rules
     from forebay.jobs.forecast import read_inputs
     from forebay.models.tree_library import load_lightgbm
 
@@ -132,11 +174,21 @@ def _forecast(task: Task) -> TaskResult:
             if task.job != "refresh":
                 raise
             return _alerts_of_failure(task, store, error)
-        key = _key(task, inputs.daily_tables, inputs.now)
-        # Alerts depend on the time, so that a dam with rules is always computed.
-        if key == task.key and (task.job == "forecast" or not alert_rules(dam, settings)):
+        has_alerts = _has_alerts(task)
+        key = _key(task, inputs.daily_tables, inputs.now, has_alerts=has_alerts)
+        if key == task.key and not has_alerts:  # alerts depend on the time: a dam with rules is always computed
             return TaskResult(dam.id, key, unchanged=True)
         return _forecast_from(task, store, inputs, key)
+
+
+def _has_alerts(task: Task) -> bool:
+    """Whether the task decides alerts; also if their rules cannot be read, which the refresh then reports."""
+    from forebay.jobs.alerts import alert_rules
+
+    try:
+        return task.job == "refresh" and bool(alert_rules(task.dam, task.settings))
+    except ForebayError:
+        return True
 
 
 def _forecast_from(task: Task, store: Archive, inputs: CurrentInputs, key: str) -> TaskResult:
@@ -151,8 +203,8 @@ def _forecast_from(task: Task, store: Archive, inputs: CurrentInputs, key: str) 
         results.append(store_result(forecast_from(loaded, inputs, local_execution(settings)), store, settings))
         return results[0]
 
-    with tempfile.TemporaryDirectory(prefix="forebay-fleet-") as name:
-        output = Output(Path(name), task.report, final=Path(task.final))
+    with _temporary_folder() as folder:
+        output = Output(folder, task.report, final=Path(task.final))
         outcome, situation = outcome_of(dam, settings, make, output)
         if task.job == "refresh":
             outcome = with_alerts(outcome, situation, dam, store.alerts, settings, output.folder)
@@ -162,7 +214,7 @@ def _forecast_from(task: Task, store: Archive, inputs: CurrentInputs, key: str) 
     failure = "; ".join(filter(None, (outcome.failure, outcome.alert_failure))) or None
     if outcome.failure is None and results:
         values |= fleet_scores(results[0].overall_scores, dam)
-        files |= _in_partition(dam, {"forecast.parquet": _parquet(FORECASTS.check(results[0].to_frame()))})
+        files |= _in_partition(dam, {"forecast.parquet": parquet_content(FORECASTS.check(results[0].to_frame()))})
     return TaskResult(dam.id, "" if failure else key, values=values, files=files, failure=failure)
 
 
@@ -175,11 +227,24 @@ def _alerts_of_failure(task: Task, store: Archive, error: ForebayError) -> TaskR
     def make(_dam: Dam) -> ForecastResult:
         raise error
 
-    with tempfile.TemporaryDirectory(prefix="forebay-fleet-") as name:
-        outcome, situation = outcome_of(dam, settings, make, Output(Path(name)))
-        outcome = with_alerts(outcome, situation, dam, store.alerts, settings, Path(name))
+    with _temporary_folder() as folder:
+        outcome, situation = outcome_of(dam, settings, make, Output(folder))
+        outcome = with_alerts(outcome, situation, dam, store.alerts, settings, folder)
     failure = "; ".join(filter(None, (outcome.failure, outcome.alert_failure)))
     return TaskResult(dam.id, values={"alerts": outcome.alerts}, failure=failure)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A temporary folder, in that of the worker: Dask removes what a killed worker leaves there."""
+    try:
+        from distributed import get_worker
+
+        place = get_worker().local_directory
+    except (ImportError, ValueError):  # not in a worker
+        place = None
+    with tempfile.TemporaryDirectory(prefix="forebay-fleet-", dir=place) as name:
+        yield Path(name)
 
 
 def fleet_scores(scores: pl.DataFrame, dam: Dam) -> dict[str, object]:
@@ -192,10 +257,17 @@ def fleet_scores(scores: pl.DataFrame, dam: Dam) -> dict[str, object]:
     return {name: row[column] for name, column in columns.items()} | {"coverage_90": row["coverage_90"]}
 
 
-def _key(task: Task, daily_tables: DailyTables, now: datetime | None = None) -> str:
-    """Digest of the dam file, the data, the settings, the code and its libraries; of a forecast also the day."""
+def _key(
+    task: Task, daily_tables: DailyTables, now: datetime | None = None, *, has_alerts: bool = False
+) -> str:
+    """Digest of the job, the dam file, the data, the code and its libraries; of a forecast also the day.
+
+    No setting changes a number of a result, so that none is part of it.
+    """
     parts = [task.environment, task.job, str(task.report), task.dam.model_dump_json(exclude={"alerts"})]
     parts += [str(daily_tables.init_date), repr(daily_tables.reading)]
+    if has_alerts:
+        parts.append("alerts")
     if now is not None:
         parts.append(str(local_date(now, task.dam.time_zone)))
     digest = hashlib.blake2b(json.dumps(parts).encode(), digest_size=20)
@@ -207,9 +279,3 @@ def _key(task: Task, daily_tables: DailyTables, now: datetime | None = None) -> 
 def _in_partition(dam: Dam, files: Mapping[str, bytes]) -> dict[str, bytes]:
     """`files` in the partition of a dam, by the convention of Hive."""
     return {f"dam={dam.id}/{name}": content for name, content in files.items()}
-
-
-def _parquet(table: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    table.write_parquet(buffer)
-    return buffer.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from forebay.dams.global_model import GlobalModel, Vintage, global_model_text
 from forebay.errors import ConfigError, ModelError
 from forebay.features.global_rows import global_rows
 from forebay.features.samples import samples_of
-from forebay.files import write_all
+from forebay.files import write_file
 from forebay.jobs.arguments import as_dam, current_settings, open_store
 from forebay.jobs.stored_tables import readable_tables
 from forebay.log import log_fields, step
@@ -58,6 +59,8 @@ def train_global_model(
     DataError, ConfigError, ModelError
         If no model is possible; the message states what to do.
     """
+    if every < 1:
+        raise ConfigError(f"every {every} is not possible; give a number of years from 1 on")
     settings = settings or current_settings()
     loaded = [as_dam(dam, settings) for dam in dams]
     _check_dams(loaded, without)
@@ -115,7 +118,7 @@ def _vintage_days(rows: pl.DataFrame, every: int) -> Iterator[date]:
 
 def _check_dams(dams: Sequence[Dam], without: Sequence[str]) -> None:
     ids = [dam.id for dam in dams]
-    twice = next((name for name in ids if ids.count(name) > 1), None)
+    twice = next((name for name, count in Counter(ids).items() if count > 1), None)
     if twice is not None:
         raise ConfigError(f"dam {twice} is given twice; give each dam once")
     unknown = next((name for name in without if name not in ids), None)
@@ -129,6 +132,4 @@ def _check_dams(dams: Sequence[Dam], without: Sequence[str]) -> None:
 
 def write_global_model(model: GlobalModel, path: Path) -> None:
     """Write the model's file, whole or not at all; raises `ConfigError` if it cannot be written."""
-    text = global_model_text(model)
-    with write_all(path.parent) as files:
-        (files.stage / path.name).write_text(text, encoding="utf-8", newline="\n")
+    write_file(path, global_model_text(model).encode())

@@ -78,13 +78,36 @@ class LongOutlookResult(Result):
         return f"{self.dam.title}, {len(self.outlook.forecast.ends)} months from {self.init_date}"
 
 
-def long_outlook(  # noqa: PLR0913  # the question has four parts, as the options of the command
+@dataclass(frozen=True)
+class Question:
+    """What a long outlook is asked for, as the options of the command state it.
+
+    Attributes
+    ----------
+    months
+        1 to 12; the first is the month of the day after the init date.
+    demand
+        Outflow of the traces, such as "1200 ML/d", or twelve values from January to December; None: the traces repeat
+        the net change of their years.
+    past_demand
+        Outflow of the past that no release gauge measured, in the same form.
+    thresholds
+        Further thresholds: "40%" of full supply, a level or a storage with its unit.
+    """
+
+    months: int = 6
+    demand: str | None = None
+    past_demand: str | None = None
+    thresholds: Sequence[str] = ()
+
+
+SIX_MONTHS = Question()
+
+
+def long_outlook(
     dam: Dam | str | Path,
+    question: Question = SIX_MONTHS,
     *,
-    months: int = 6,
-    demand: str | None = None,
-    past_demand: str | None = None,
-    thresholds: Sequence[str] = (),
     archive: Archive | str | None = None,
     settings: Settings | None = None,
     init_date: date | None = None,
@@ -96,15 +119,8 @@ def long_outlook(  # noqa: PLR0913  # the question has four parts, as the option
     ----------
     dam, archive, settings, init_date, progress
         As in `forebay.forecast`.
-    months
-        1 to 12; the first is the month of the day after the init date.
-    demand
-        Outflow of the traces, such as "1200 ML/d", or twelve values from January to December; None: the traces repeat
-        the net change of their years.
-    past_demand
-        Outflow of the past that no release gauge measured, in the same form.
-    thresholds
-        Further thresholds: "40%" of full supply, a level or a storage with its unit.
+    question
+        Months, demand and thresholds.
 
     Raises
     ------
@@ -114,29 +130,27 @@ def long_outlook(  # noqa: PLR0913  # the question has four parts, as the option
     settings = settings or current_settings()
     dam = as_dam(dam, settings)
     with log_fields({"dam": dam.id}):
-        question = read_question(dam, months, demand, past_demand, thresholds)
+        parsed = parse_question(dam, question)
         with open_store(archive, settings, create=False) as store:
             daily_tables = readable_tables(dam, store, now=datetime.now(UTC), init_date=init_date)
             if init_date is not None:
                 later = usable_values(daily(dam, archive=store, settings=settings).to_frame(), dam)
                 levels = later.filter(pl.col("date") > init_date).select("date", level=dam.target.variable)
                 daily_tables = replace(daily_tables, later_levels=levels)
-        return long_outlook_of(dam, daily_tables, question, progress=progress)
+        return long_outlook_of(dam, daily_tables, parsed, progress=progress)
 
 
 @dataclass(frozen=True)
-class Question:
-    """Months, demand and thresholds of a long outlook."""
+class ParsedQuestion:
+    """Months, demand (m³/s) and thresholds of a long outlook."""
 
     months: int
     demand: Demand | None
     thresholds: tuple[StorageThreshold, ...]
 
 
-def read_question(
-    dam: Dam, months: int, demand: str | None, past_demand: str | None, thresholds: Sequence[str]
-) -> Question:
-    """The question that the options ask, before any data are read.
+def parse_question(dam: Dam, question: Question) -> ParsedQuestion:
+    """The numbers of a question, before any data are read.
 
     Raises
     ------
@@ -145,20 +159,21 @@ def read_question(
     ConfigError
         If an option cannot be used.
     """
-    check_months(months)
+    check_months(question.months)
     volumes = Volumes(dam)
-    check_demand(dam, demand, past_demand)
-    stated = None
-    if demand is not None:
-        past = (0.0,) * 12 if past_demand is None else parse_demand("--past-demand", past_demand)
-        stated = Demand(parse_demand("--demand", demand), past)
-    own = [parse_threshold(text, dam, volumes) for text in thresholds]
-    return Question(months, stated, tuple({t.name: t for t in thresholds_of(dam, own)}.values()))
+    check_demand(dam, question.demand, question.past_demand)
+    demand = None
+    if question.demand is not None:
+        text = question.past_demand
+        past = (0.0,) * 12 if text is None else parse_demand("--past-demand", text)
+        demand = Demand(parse_demand("--demand", question.demand), past)
+    own = [parse_threshold(text, dam, volumes) for text in question.thresholds]
+    return ParsedQuestion(question.months, demand, tuple({t.name: t for t in thresholds_of(dam, own)}.values()))
 
 
 @step("long_outlook")
 def long_outlook_of(
-    dam: Dam, daily_tables: DailyTables, question: Question, *, progress: Progress | None = None
+    dam: Dam, daily_tables: DailyTables, question: ParsedQuestion, *, progress: Progress | None = None
 ) -> LongOutlookResult:
     """The long outlook of a dam from its daily tables."""
     samples = samples_of(daily_tables, dam)

@@ -30,7 +30,7 @@ from forebay.jobs.forecast import ForecastResult, forecast
 from forebay.jobs.forecast_content import forecast_content, server_content
 from forebay.jobs.forecast_files import write_forecast
 from forebay.jobs.results import Result
-from forebay.log import add_counts, log_fields, step, write
+from forebay.log import add_counts, log_fields, public_text, step, write
 from forebay.tables import Table
 
 if TYPE_CHECKING:
@@ -306,7 +306,8 @@ def alert_step(
 def unexpected(name: str, error: Exception) -> str:
     """Sentence on a fault of the program, which the log describes."""
     write(logging.ERROR, "refresh", {"dam": name, "error": type(error).__name__}, traceback.format_exc())
-    return f"unexpected {type(error).__name__}: {error}; this is a fault of forebay, its log has the details"
+    text = public_text(str(error))  # of any library: it may contain a URL
+    return f"unexpected {type(error).__name__}: {text}; this is a fault of forebay, its log has the details"
 
 
 def outcome_of(

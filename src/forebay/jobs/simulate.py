@@ -76,9 +76,9 @@ def write_fleet(fleet: Fleet, folder: Path, progress: Progress | None = None) ->
     check_writable(folder)
     paths = []
     for number in range(1, fleet.dams + 1):
-        if progress:
-            progress("simulate", number - 1, fleet.dams)
         paths.append(_write_dam(fleet_dam(fleet.seed, number), fleet, folder))
+        if progress:
+            progress("simulate", number, fleet.dams)
     add_counts({"dams": fleet.dams})
     return paths
 

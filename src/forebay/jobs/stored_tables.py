@@ -40,6 +40,11 @@ def readable_tables(
 
 def write_parquet(table: pl.DataFrame, path: Path) -> None:
     """Write a Parquet file through memory: on a full disk Polars raises an error that is no `OSError`."""
+    path.write_bytes(parquet_content(table))
+
+
+def parquet_content(table: pl.DataFrame) -> bytes:
+    """Content of a Parquet file with this table."""
     buffer = io.BytesIO()
     table.write_parquet(buffer)
-    path.write_bytes(buffer.getvalue())
+    return buffer.getvalue()

@@ -37,6 +37,8 @@ PARAMETERS = {
     "verbose": -1,
 }
 ROUNDS = 200
+MIN_ROWS = 2000
+"""Rows from which trees can learn: two dams have as many in some years."""
 BY_LEAD = ("persistence", "own", "rain", "inflow")
 """Inputs of which each lead time has its own, between those of `SLOPE_LEADS`."""
 LEAD = "lead_time"
@@ -153,10 +155,6 @@ def grow(rows: pl.DataFrame, names: tuple[str, ...]) -> str:
     return text
 
 
-MIN_ROWS = 2000
-"""Rows from which trees can learn: two dams have as many in some years."""
-
-
 def vintage(rows: pl.DataFrame, until: date, *, without: str | None = None) -> Vintage:
     """The trees that were known on a day, from the rows of all dams but `without` whose changes ended before it.
 
@@ -171,5 +169,3 @@ def vintage(rows: pl.DataFrame, until: date, *, without: str | None = None) -> V
 
 def _day_number(day: date) -> int:
     return int(np.datetime64(day, "D").astype(int))
-
-

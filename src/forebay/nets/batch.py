@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -236,56 +236,89 @@ def _validation(validating: Sequence[Rows]) -> tuple[Floats, Floats, Floats]:
 def _program(layers: Layers) -> Callable[..., Any]:
     """One epoch of every net of a group, compiled once per shape of its arrays."""
     import jax
+
+    return jax.jit(jax.vmap(partial(_epoch, layers), in_axes=(0, None, None, 0, 0)), donate_argnums=0)
+
+
+def _epoch(layers: Layers, state: Values, steps: Values, rate: Values, rows: Values, validation: Values) -> Values:
+    """State of one net after an epoch, and the sums of its absolute errors: training rows, validation rows.
+
+    Parameters
+    ----------
+    state
+        Parameters, Adam's two means of the slopes, and the number of steps.
+    rows
+        Inputs (steps, batch, k), target and weight (steps, batch), and random bits (steps, batch, dropout width).
+    validation
+        Inputs (n, k), target and weight (n,), or None.
+    """
+    import jax
     import jax.numpy as jnp
 
-    def forward(parameters: Values, values: Values, bits: Values | None) -> Values:
-        dense, offset = 0, 0
-        for kind, number in layers:
-            if kind == "dense":
-                values = values @ parameters[dense] + parameters[dense + 1]
-                dense += 2
-            elif kind == "relu":
-                values = jax.nn.relu(values)
-            elif bits is not None:  # dropout: a share `number` becomes 0, and the rest grows to keep the mean
-                width = values.shape[-1]
-                mask = bits[..., offset : offset + width] >= round(number * _DRAWS)
-                values = jnp.where(mask, values / (1 - number), 0.0)
-                offset += width
-        return values[..., 0]
+    inputs, target, weight, bits = rows
 
-    def step_loss(parameters: Values, inputs: Values, target: Values, weight: Values, bits: Values) -> Values:
-        errors = jnp.abs(forward(parameters, inputs, bits) - target) * weight
-        return jnp.sum(errors) / jnp.maximum(jnp.sum(weight), 1.0)
+    def step(k: Values, carry: Values) -> Values:
+        (parameters, first, second, count), total = carry
+        count_of_rows = jnp.sum(weight[k])
+        loss = jax.value_and_grad(partial(_step_loss, layers))
+        error, slopes = loss(parameters, inputs[k], target[k], weight[k], bits[k])
+        is_active = count_of_rows > 0  # another net of the group may have more steps
+        updated = _adam(parameters, slopes, first, second, count + 1, rate)
+        state = jax.tree.map(
+            lambda new, old: jnp.where(is_active, new, old), updated, (parameters, first, second, count)
+        )
+        return state, total + error * count_of_rows
 
-    def epoch(state: Values, steps: Values, rate: Values, rows: Values, validation: Values) -> Values:
-        inputs, target, weight, bits = rows
+    state, total = jax.lax.fori_loop(0, steps, step, (state, jnp.float32(0)))
+    if validation is None:
+        return state, total, jnp.float32(0)
+    inputs, target, weight = validation
+    return state, total, jnp.sum(jnp.abs(_forward(layers, state[0], inputs, None) - target) * weight)
 
-        def step(k: Values, carry: Values) -> Values:
-            (parameters, first, second, count), total = carry
-            count_of_rows = jnp.sum(weight[k])
-            loss, slopes = jax.value_and_grad(step_loss)(parameters, inputs[k], target[k], weight[k], bits[k])
-            is_active = count_of_rows > 0  # another net of the group may have more steps
-            updated = adam(parameters, slopes, first, second, count + 1, rate)
-            state = jax.tree.map(
-                lambda new, old: jnp.where(is_active, new, old), updated, (parameters, first, second, count)
-            )
-            return state, total + loss * count_of_rows
 
-        state, total = jax.lax.fori_loop(0, steps, step, (state, jnp.float32(0)))
-        if validation is None:
-            return state, total, jnp.float32(0)
-        inputs, target, weight = validation
-        return state, total, jnp.sum(jnp.abs(forward(state[0], inputs, None) - target) * weight)
+def _step_loss(
+    layers: Layers, parameters: Values, inputs: Values, target: Values, weight: Values, bits: Values
+) -> Values:
+    """Mean absolute error of the rows of a step, without padding."""
+    import jax.numpy as jnp
 
-    def adam(parameters: Values, slopes: Values, first: Values, second: Values, count: Values, rate: Values) -> Values:
-        """Adam (Kingma and Ba, 2015) with the bias correction in the rate, as in Keras."""
-        first = jax.tree.map(lambda mean, slope: mean + (slope - mean) * (1 - BETA_1), first, slopes)
-        second = jax.tree.map(lambda mean, slope: mean + (slope * slope - mean) * (1 - BETA_2), second, slopes)
-        corrected = rate * jnp.sqrt(1 - BETA_2**count) / (1 - BETA_1**count)
-        parameters = jax.tree.map(
-            lambda values, mean, square: values - corrected * mean / (jnp.sqrt(square) + EPSILON),
-            parameters, first, second,
-        )  # fmt: skip
-        return parameters, first, second, count
+    errors = jnp.abs(_forward(layers, parameters, inputs, bits) - target) * weight
+    return jnp.sum(errors) / jnp.maximum(jnp.sum(weight), 1.0)
 
-    return jax.jit(jax.vmap(epoch, in_axes=(0, None, None, 0, 0)), donate_argnums=0)
+
+def _forward(layers: Layers, parameters: Values, values: Values, bits: Values | None) -> Values:
+    """Prediction for each row of `values` (n, k), shape (n,); without dropout if there are no `bits`."""
+    import jax
+    import jax.numpy as jnp
+
+    dense, offset = 0, 0
+    for kind, number in layers:
+        if kind == "dense":
+            values = values @ parameters[dense] + parameters[dense + 1]
+            dense += 2
+        elif kind == "relu":
+            values = jax.nn.relu(values)
+        elif bits is not None:  # dropout: a share `number` becomes 0, and the rest grows to keep the mean
+            width = values.shape[-1]
+            mask = bits[..., offset : offset + width] >= round(number * _DRAWS)
+            values = jnp.where(mask, values / (1 - number), 0.0)
+            offset += width
+    return values[..., 0]
+
+
+def _adam(parameters: Values, slopes: Values, first: Values, second: Values, count: Values, rate: Values) -> Values:
+    """Parameters, means and count after a step of Adam (Kingma and Ba, 2015).
+
+    The bias correction is in the rate, as in Keras.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    first = jax.tree.map(lambda mean, slope: mean + (slope - mean) * (1 - BETA_1), first, slopes)
+    second = jax.tree.map(lambda mean, slope: mean + (slope * slope - mean) * (1 - BETA_2), second, slopes)
+    corrected = rate * jnp.sqrt(1 - BETA_2**count) / (1 - BETA_1**count)
+    parameters = jax.tree.map(
+        lambda values, mean, square: values - corrected * mean / (jnp.sqrt(square) + EPSILON),
+        parameters, first, second,
+    )  # fmt: skip
+    return parameters, first, second, count

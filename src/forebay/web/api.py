@@ -1,41 +1,28 @@
-"""The routes of the API, version 1: JSON, or CSV where an answer is a table."""
+"""The routes of the API, version 1, but those of issued forecasts: JSON, or CSV where an answer is a table."""
 
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import polars as pl
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel
 
 import forebay
-from forebay.archive.store import Archive
 from forebay.dams.dam import Dam
-from forebay.dams.dam_content import dam_of_content
 from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import init_time
 from forebay.days.daily import daily_table
 from forebay.days.labels import display_unit
 from forebay.forecasts.alerts import with_acknowledgements
-from forebay.jobs.record import content_of, find_record, last_issued, verify_chain
-from forebay.tables import DEFAULT_MODEL
 from forebay.web import answers
 from forebay.web.answers import source_of
 from forebay.web.cache import FRESH_S, AnswerCache
-from forebay.web.content import (
-    age_of,
-    alert_states,
-    chances_of,
-    details,
-    forecast_of,
-    now_utc,
-    record_rows,
-    summary,
-)
+from forebay.web.content import age_of, alert_states, chances_of, details, now_utc, summary
 from forebay.web.dam_routes import DamId, site_of, state_of
-from forebay.web.dam_state import DIGITS, DamState, level_column, recorded_state
+from forebay.web.dam_state import DIGITS, level_column
 from forebay.web.formats import (
     Encoded,
     csv_response,
@@ -45,27 +32,10 @@ from forebay.web.formats import (
     json_response,
     response_of,
 )
+from forebay.web.parameters import DEFAULT_ROWS, FIRST_DAY, LAST_DAY, Form, Limit, Since, Until
 from forebay.web.problems import ProblemError, refuse_unknown_parameters, responses
 
-MAX_ROWS, DEFAULT_ROWS = 1000, 100
-"""Largest and usual number of rows of a page."""
-MAX_NUMBER = 2**53
-"""Largest number of a record; JSON has no larger integers."""
-
 router = APIRouter(prefix="/api/v1", dependencies=[Depends(refuse_unknown_parameters)])
-
-FIRST_DAY, LAST_DAY = date(1800, 1, 1), date(2200, 12, 31)
-"""Days outside of which no request has one: a time zone cannot move them beyond the calendar of Python."""
-
-Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="Largest number of rows of the page.")]
-Form = Annotated[Literal["json", "csv"], Query(alias="format")]
-Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
-Since = Annotated[Day | None, Query(description="First day, in the dam's time zone; by default all.")]
-Until = Annotated[Day | None, Query(description="Last day, in the dam's time zone; by default the newest.")]
-Before = Annotated[Day | None, Query(description="Init date of the last row of the page before.")]
-Model = Annotated[
-    str, Query(pattern="^[a-z0-9_]{1,40}$", description="A model of the forecast, or all of them: all.")
-]
 
 
 @router.get("/health", response_model=answers.Health, responses=responses())
@@ -115,47 +85,6 @@ async def dams(
 def dam_details(request: Request, dam: DamId) -> Response:
     """One dam with its gauges."""
     return json_response(request, details(state_of(request, dam), now_utc()))
-
-
-@router.get("/dams/{dam}/forecast", response_model=answers.Forecast, responses=responses(404, csv=True))
-def newest_forecast(request: Request, dam: DamId, model: Model = DEFAULT_MODEL, form: Form = "json") -> Response:
-    """The newest issued forecast."""
-    state = state_of(request, dam)
-    if state.record is None:
-        raise ProblemError(HTTPStatus.NOT_FOUND, state.notes[0])
-    return _forecast_response(request, state, model, form)
-
-
-@router.get("/dams/{dam}/forecasts", response_model=answers.Records, responses=responses(404))
-def forecasts(request: Request, dam: DamId, limit: Limit = DEFAULT_ROWS, before: Before = None) -> Response:
-    """Init dates with an issued forecast, newest first; `next` is the value of `before` for the next page."""
-    state, site = state_of(request, dam), site_of(request)
-    issued = last_issued(site.archive.records.index(dam)).reverse()
-    if before is not None:
-        issued = issued.filter(pl.col("init_date") < before)
-    page = issued.head(limit)
-    answer = answers.Records(
-        **source_of(state.dam),
-        next=page["init_date"][-1].isoformat() if issued.height > limit else None,
-        records=record_rows(page),
-    )
-    return json_response(request, answer)
-
-
-@router.get("/dams/{dam}/forecasts/{init_date}", response_model=answers.Forecast, responses=responses(404, csv=True))
-def past_forecast(
-    request: Request, dam: DamId, init_date: date, model: Model = DEFAULT_MODEL, form: Form = "json"
-) -> Response:
-    """The issued forecast of an init date, as it was recorded."""
-    state_of(request, dam)
-    archive = site_of(request).archive
-    issued = last_issued(archive.records.index(dam)).filter(pl.col("init_date") == init_date)
-    if issued.is_empty():
-        raise ProblemError(
-            HTTPStatus.NOT_FOUND,
-            f"There is no issued forecast of {dam} from {init_date}; /dams/{dam}/forecasts lists them.",
-        )
-    return _forecast_response(request, _recorded(archive, f"{dam}-{issued['sequence'][0]}"), model, form)
 
 
 @router.get("/dams/{dam}/probabilities", response_model=answers.Chances, responses=responses(404, csv=True))
@@ -287,56 +216,6 @@ def daily(
     return json_response(request, answer)
 
 
-@router.get("/dams/{dam}/records", response_model=answers.Records, responses=responses(404, csv=True))
-def records(
-    request: Request,
-    dam: DamId,
-    limit: Limit = DEFAULT_ROWS,
-    after: Annotated[
-        int, Query(ge=0, le=MAX_NUMBER, description="Number of the last record of the page before.")
-    ] = 0,
-    form: Form = "json",
-) -> Response:
-    """The chain of recorded forecasts, oldest first."""
-    state = state_of(request, dam)
-    index = site_of(request).archive.records.index(dam).filter(pl.col("sequence") > after)
-    page = record_rows(index.head(limit))
-    if form == "csv":
-        return csv_response(request, csv_table(answers.RecordRow, page, {"dam": dam}))
-    answer = answers.Records(
-        **source_of(state.dam), next=str(page[-1].sequence) if index.height > limit else None, records=page
-    )
-    return json_response(request, answer)
-
-
-@router.get("/dams/{dam}/records/verify", response_model=answers.RecordCheck, responses=responses(404))
-def verify_records(
-    request: Request,
-    dam: DamId,
-    head: Annotated[
-        str | None,
-        Query(pattern="^[0-9a-f]{8,64}$", description="Hash, or its start, of a record that the chain must have."),
-    ] = None,
-) -> Response:
-    """Check of every hash and link of the chain."""
-    state = state_of(request, dam)
-    check = verify_chain(site_of(request).archive, dam, head=head)
-    answer = answers.RecordCheck(
-        **source_of(state.dam), records=check.records, head=check.head, faults=list(check.faults)
-    )
-    return json_response(request, answer)
-
-
-@router.get("/dams/{dam}/records/{sequence}", response_model=answers.Forecast, responses=responses(404, csv=True))
-def recorded_forecast(
-    request: Request, dam: DamId, sequence: Annotated[int, Path(ge=1, le=MAX_NUMBER)], model: Model = DEFAULT_MODEL,
-    form: Form = "json",
-) -> Response:  # fmt: skip
-    """One recorded forecast, replaced and retrospective ones included."""
-    state_of(request, dam)
-    return _forecast_response(request, _recorded(site_of(request).archive, f"{dam}-{sequence}"), model, form)
-
-
 def _refresher_state(request: Request) -> answers.RefresherState | None:
     refresher = request.app.state.refresher
     if refresher is None:
@@ -354,25 +233,6 @@ def _gauge(dam: Dam, column: str) -> Gauge:
             HTTPStatus.NOT_FOUND, f"{dam.name} has no gauge {column!r}; its gauges are {', '.join(gauges)}."
         )
     return gauges[column]
-
-
-def _recorded(archive: Archive, name: str) -> DamState:
-    record = find_record(archive, name)
-    recorded = content_of(record)
-    return recorded_state(dam_of_content(recorded["dam_file"]), recorded, record["hash"][0])
-
-
-def _forecast_response(request: Request, state: DamState, model: str, form: str) -> Response:
-    models = state.forecast["model"].unique(maintain_order=True).to_list()
-    if model not in (*models, "all"):
-        raise ProblemError(
-            HTTPStatus.NOT_FOUND, f"The forecast has no model {model!r}; its models are {', '.join(models)}; or all."
-        )
-    answer = forecast_of(state, now_utc(), model=model)
-    if form == "csv":
-        fixed = {"dam": state.dam.id, "record": answer.record, "unit": state.dam.target.unit}
-        return csv_response(request, csv_table(answers.ForecastRow, answer.forecast, fixed))
-    return json_response(request, answer)
 
 
 def _start_of(day: date, dam: Dam) -> datetime:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 import forebay
 from forebay.jobs.arguments import current_settings
-from forebay.web import api, dam_pages, events, metrics, pages, scenario_api, write_api
+from forebay.web import api, dam_pages, events, forecast_api, metrics, pages, scenario_api, write_api
 from forebay.web.cache import AnswerCache
 from forebay.web.limits import Limits
 from forebay.web.page_response import Pages, error_page
@@ -63,7 +63,7 @@ def create_app(
     app.state.writer = writer or default_writer()
     app.state.refresher = refresher
     app.state.pages = Pages()
-    for routes in (api, scenario_api, write_api, events, metrics, pages, dam_pages):
+    for routes in (api, forecast_api, scenario_api, write_api, events, metrics, pages, dam_pages):
         app.include_router(routes.router)
     add_handlers(app, error_page)
     app.state.counts = dict.fromkeys(("answered", "refused", "shed"), 0)
