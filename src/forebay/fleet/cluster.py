@@ -8,6 +8,8 @@ scheduler, the tasks without a result are submitted again as soon as it answers.
 from __future__ import annotations
 
 import logging
+import os
+import re
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -46,6 +48,13 @@ CONFIGURATION = {
     "logging": {"distributed": "critical"},
 }
 """Dask's settings of a cluster of this machine."""
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+WORKERS_PER_PROCESSOR = 8
+"""Most worker processes for each processor of this machine."""
+LEAST_MEMORY = 256 * 2**20
+"""Bytes; a worker with less is ended before its first task."""
+ADDRESS_EXAMPLE = "give one such as tcp://192.0.2.1:8786"
+_ADDRESS = re.compile(r"(?:[a-z]+://)?(?P<host>\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]]+):0*\d{1,5}")
 _POLL_S = 1.0
 _MEMORY_LOGGER = "distributed.nanny.memory"
 
@@ -73,13 +82,24 @@ class Place:
     patience_s: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise ConfigError(f"--workers {self.workers} is not possible; give a number of processes from 1 on")
+        most = WORKERS_PER_PROCESSOR * (os.cpu_count() or 1)
+        if not 1 <= self.workers <= most:
+            raise ConfigError(f"--workers {self.workers} is not possible on this machine; give 1 to {most} processes")
+        if self.scheduler is not None and not _ADDRESS.fullmatch(self.scheduler):
+            raise ConfigError(f"--scheduler {self.scheduler!r} is not an address; {ADDRESS_EXAMPLE}")
 
     @property
     def title(self) -> str:
         """The place in a sentence."""
-        return f"scheduler {self.scheduler}" if self.scheduler else f"{self.workers} worker processes"
+        if self.scheduler:
+            return f"scheduler {self.scheduler}"
+        return f"{self.workers} worker process{'' if self.workers == 1 else 'es'}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the workers share the files of this machine: its own processes, or a scheduler on loopback."""
+        address = None if self.scheduler is None else _ADDRESS.fullmatch(self.scheduler)
+        return address is None or address["host"] in LOOPBACK
 
 
 class _OutOfMemory(logging.Handler):
@@ -153,7 +173,7 @@ class _Run:
                 last_worker = monotonic()
             elif monotonic() - last_worker > self.place.patience_s:
                 self.take_back()
-                raise SourceError(f"{self.place.title} has no worker since {self.place.patience_s:g} s; start workers")
+                raise SourceError(connection.no_worker(self.place))
             self._submit(connection, free)
             if self.running:
                 with suppress(TimeoutError, FuturesCancelledError):
@@ -211,6 +231,17 @@ class Connection:
             return 0
         return sum(int(worker.get("nthreads", 1)) for worker in info.get("workers", {}).values())
 
+    def no_worker(self, place: Place) -> str:
+        """Sentence on a cluster whose workers ended and did not come back."""
+        if place.scheduler is not None:
+            return f"{place.title} has no worker since {place.patience_s:g} s; start workers"
+        if self.out_of_memory.addresses:
+            return (
+                f"the workers had too little memory to start (limit of each worker: {self.memory}); give each one more "
+                "by --memory, or start fewer workers"
+            )
+        return f"the worker processes ended and did not come back in {place.patience_s:g} s; see the system's log"
+
     def is_lost(self) -> bool:
         """Whether the scheduler is gone."""
         return str(self.client.status) != "running"
@@ -257,6 +288,11 @@ def _local(place: Place) -> Iterator[Connection]:
             limit = parse_memory_limit(place.memory, 1, place.workers, logger=logging.getLogger(_MEMORY_LOGGER))
         except ValueError:
             raise ConfigError(f"--memory {place.memory!r} is not a size of memory; give one such as 2GiB") from None
+        if place.memory != "auto" and (limit is None or limit < LEAST_MEMORY):
+            raise ConfigError(
+                f"--memory {place.memory!r} is too little: a worker needs 256MiB to start and about 1GiB for a dam; "
+                "give a size such as 2GiB"
+            )
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="forebay-dask-", ignore_cleanup_errors=True))
         cluster = LocalCluster(
             n_workers=place.workers,
@@ -323,14 +359,24 @@ def _retried(connect: Callable[[], Client], address: str, give_up: float) -> Cli
         try:
             return connect()
         except ValueError as error:
+            raise ConfigError(f"--scheduler {address!r} is not an address ({error}); {ADDRESS_EXAMPLE}") from None
+        except TypeError:  # Dask has no certificates for an address with tls://
             raise ConfigError(
-                f"--scheduler {address!r} is not an address ({error}); give one such as tcp://192.0.2.1:8786"
+                f"--scheduler {address!r} needs certificates; name their files in Dask's settings, such as "
+                "DASK_DISTRIBUTED__COMM__TLS__CA_FILE (docs/fleet.md)"
             ) from None
         except OSError as error:
             if monotonic() > give_up:
                 raise SourceError(
-                    f"scheduler {address} does not answer ({type(error).__name__}); start it with `dask scheduler`, or "
-                    "leave --scheduler out to use this machine",
+                    f"scheduler {address} does not answer ({_reason(error)}); start it with `dask scheduler`, or leave "
+                    "--scheduler out to use this machine",
                     retryable=True,
                 ) from None
             sleep(0.5)
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said, such as "Connection refused", under the errors that Dask made of it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return getattr(error, "strerror", None) or type(error).__name__

@@ -31,6 +31,7 @@ from forebay.verify.score_tables import compare_scores
 from forebay.verify.tables import SCORES
 
 if TYPE_CHECKING:
+    from forebay.archive.fetch import FetchReport
     from forebay.archive.store import Archive
     from forebay.dams.dam import Dam
     from forebay.features.daily_tables import DailyTables
@@ -108,18 +109,23 @@ def _hindcast(task: Task) -> TaskResult:
             warn_of_errors(report)
         daily_tables = readable_tables(dam, store, now=datetime.now(UTC), report=report)
     key = _key(task, daily_tables)
+    fetched = _not_fetched(report)
     if key == task.key:
-        return TaskResult(dam.id, key, unchanged=True)
+        return TaskResult(dam.id, key, unchanged=True, values=fetched)
     result = hindcast_dam(dam, daily_tables, execution=local_execution(settings))
     forecasts = FORECASTS.check(result.to_frame())
     files = {"hindcast.parquet": _parquet(forecasts), "scores.parquet": _parquet(SCORES.check(result.scores))}
-    values = {"init_date": daily_tables.init_date, **fleet_scores(result.scores, dam)}
+    values = {"init_date": daily_tables.init_date, **fetched, **fleet_scores(result.scores, dam)}
     return TaskResult(dam.id, key, values=values, files=_in_partition(dam, files))
+
+
+def _not_fetched(report: FetchReport | None) -> dict[str, object]:
+    """Number of gauges that this call could not fetch; none without a fetch."""
+    return {"not_fetched": None if report is None else len(report.errors)}
 
 
 def _forecast(task: Task) -> TaskResult:
     """The forecast of a dam; for a refresh, after a fetch, and with its alerts."""
-    from forebay.jobs.alerts import alert_rules
     from forebay.jobs.forecast import read_inputs
     from forebay.models.tree_library import load_lightgbm
 
@@ -134,8 +140,8 @@ def _forecast(task: Task) -> TaskResult:
             return _alerts_of_failure(task, store, error)
         key = _key(task, inputs.daily_tables, inputs.now)
         # Alerts depend on the time, so that a dam with rules is always computed.
-        if key == task.key and (task.job == "forecast" or not alert_rules(dam, settings)):
-            return TaskResult(dam.id, key, unchanged=True)
+        if key == task.key and not task.alerts and task.alerts_fault is None:
+            return TaskResult(dam.id, key, unchanged=True, values=_not_fetched(inputs.report))
         return _forecast_from(task, store, inputs, key)
 
 
@@ -155,10 +161,11 @@ def _forecast_from(task: Task, store: Archive, inputs: CurrentInputs, key: str) 
         output = Output(Path(name), task.report, final=Path(task.final))
         outcome, situation = outcome_of(dam, settings, make, output)
         if task.job == "refresh":
-            outcome = with_alerts(outcome, situation, dam, store.alerts, settings, output.folder)
+            outcome = with_alerts(outcome, situation, task.rules, store.alerts, settings, output.folder)
         paths = sorted(path for path in output.folder.rglob("*") if path.is_file())
         files = {str(path.relative_to(output.folder)): path.read_bytes() for path in paths}
     values = {name: value for name, value in asdict(outcome).items() if name not in ("dam", "seconds", "failure")}
+    values |= _not_fetched(inputs.report)
     failure = "; ".join(filter(None, (outcome.failure, outcome.alert_failure))) or None
     if outcome.failure is None and results:
         values |= fleet_scores(results[0].overall_scores, dam)
@@ -177,7 +184,7 @@ def _alerts_of_failure(task: Task, store: Archive, error: ForebayError) -> TaskR
 
     with tempfile.TemporaryDirectory(prefix="forebay-fleet-") as name:
         outcome, situation = outcome_of(dam, settings, make, Output(Path(name)))
-        outcome = with_alerts(outcome, situation, dam, store.alerts, settings, Path(name))
+        outcome = with_alerts(outcome, situation, task.rules, store.alerts, settings, Path(name))
     failure = "; ".join(filter(None, (outcome.failure, outcome.alert_failure)))
     return TaskResult(dam.id, values={"alerts": outcome.alerts}, failure=failure)
 
