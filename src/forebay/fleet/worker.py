@@ -81,7 +81,7 @@ def _check_environment(task: Task) -> None:
     if task.environment != caller_environment():
         raise ConfigError(
             "this worker has another version of forebay, of a library or of the machine than the caller, so its "
-            "results would differ; install the same versions on every worker"
+            "results would differ; install the same versions on every worker, and start the workers again"
         )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.charts.formats import format_count
 from forebay.errors import ForebayError
 from forebay.files import write_file
 from forebay.jobs.alert_outbox import send_alerts, undelivered
@@ -139,7 +140,7 @@ class RefreshResult(Result):
 
     def title(self) -> str:
         """Numbers of dams and of failures."""
-        return f"{len(self.outcomes)} dams, {len(self.failures)} failed"
+        return f"{format_count(len(self.outcomes), 'dam')}, {len(self.failures)} failed"
 
 
 def refresh(  # noqa: PLR0913  # what a morning may need is keywords, as the options of the command
