@@ -69,6 +69,8 @@ def test_dams_come_from_ids_files_folders_and_lists(tmp_path: Path) -> None:
     members = fleet_members([str(fleet)], Settings())
     assert [member.name for member in members] == ["demo", "lake", "pond"], "each once, in the order of the list"
     assert [member.name for member in fleet_members([str(pond), "demo"], Settings())] == ["pond", "demo"]
+    twice = [str(pond), "demo", os.path.relpath(pond), os.path.relpath(tmp_path / "pond")]
+    assert [member.name for member in fleet_members(twice, Settings())] == ["pond", "demo"], "one file by two paths"
 
 
 def test_a_wrong_dam_file_is_one_failure_and_a_wrong_list_an_error(tmp_path: Path) -> None:

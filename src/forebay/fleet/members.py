@@ -58,7 +58,11 @@ def fleet_members(names: Sequence[str], settings: Settings) -> list[Member]:
         raise ConfigError("no dam is given; give ids of built-in dams, dam files, folders of them, or a list (TOML)")
     places: dict[str, str] = {}
     members = []
-    for name in dict.fromkeys(_expanded(names, Path(), 0)):
+    built_in = catalogue()
+    files: dict[str, str] = {}
+    for name in _expanded(names, Path(), 0):
+        files.setdefault(name if name in built_in else abspath(name), name)
+    for name in files.values():
         try:
             dam = load_dam(name, roots=settings.files.roots)
         except ConfigError as error:
@@ -67,7 +71,7 @@ def fleet_members(names: Sequence[str], settings: Settings) -> list[Member]:
         if dam.id in places:
             raise ConfigError(f"{places[dam.id]} and {name} both have the id {dam.id!r}; give each dam its own")
         places[dam.id] = name
-        folder = None if name in catalogue() else Path(abspath(name)).parent
+        folder = None if name in built_in else Path(abspath(name)).parent
         members.append(Member(dam.id, _with_absolute_paths(dam), folder=folder))
     return members
 

@@ -76,7 +76,7 @@ def _rows(dams: pl.DataFrame) -> list[tuple[str, ...]]:
             row["dam"],
             row["name"],
             format_name(row["best_reference"] or ""),
-            format_value(row["skill"]),
+            format_number(row["skill"], 3),
             f"{format_value(row['mae'])} {row['unit']}",
             f"{row['n']:,}",
             format_percent(row["coverage_90"]),
