@@ -7,6 +7,7 @@ import logging
 import os
 import pickle
 import re
+from asyncio import CancelledError
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from forebay.dams.dam_file import load_dam
 from forebay.dams.global_model import GlobalModelFile
 from forebay.errors import BusyError, ConfigError
 from forebay.fleet import run, worker
-from forebay.fleet.cluster import Connection, Place, _OutOfMemory, run_tasks
+from forebay.fleet.cluster import Connection, Place, _OutOfMemory, _reason, run_tasks
 from forebay.fleet.members import _with_absolute_paths, fleet_members
 from forebay.fleet.results import locked, read_entry, write_result
 from forebay.fleet.task import Task, TaskResult
@@ -419,6 +420,16 @@ def test_the_end_of_a_worker_has_its_cause() -> None:
     records.handle(logging.makeLogRecord({"msg": "Worker tcp://127.0.0.1:1 (pid=7) exceeded 95% memory budget."}))
     assert connection.cause(killed).startswith("the worker had too little memory, 3 times (limit of each worker: 2GiB)")
     assert "install the same version" in connection.cause(ModuleNotFoundError("No module named 'forebay'"))
+
+
+def test_the_reason_is_that_of_the_system() -> None:
+    late, refused = OSError("Timed out"), ConnectionRefusedError(111, "Connection refused")
+    assert _reason(late) == "no connection in time"
+    late.__cause__ = RuntimeError("in <Connector object>")
+    late.__cause__.__cause__ = refused
+    assert _reason(late) == "Connection refused"
+    refused.__cause__ = CancelledError()
+    assert _reason(late) == "Connection refused"
 
 
 def test_numbers_that_json_lacks_are_no_values() -> None:

@@ -377,6 +377,9 @@ def _retried(connect: Callable[[], Client], address: str, give_up: float) -> Cli
 
 def _reason(error: BaseException) -> str:
     """What the system said, such as "Connection refused", under the errors that Dask made of it."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return getattr(error, "strerror", None) or type(error).__name__
+    cause: BaseException | None = error
+    reason = "no connection in time"
+    while cause is not None:
+        reason = getattr(cause, "strerror", None) or reason
+        cause = cause.__cause__
+    return reason
