@@ -482,6 +482,18 @@ def test_the_terminal_and_the_report_have_the_newest_forecasts(
     assert fleet_notes(scores) == [] and "Newest forecasts" not in page(scores)
 
 
+def test_scores_fit_into_a_narrow_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    same = fleet_table({"sim-00001": 0.1, "sim-00002": -0.0126}, best_reference="damped_change")
+    fleet_cli._print(run.FleetResult("hindcast", same, 1.0, 1.0), tmp_path)
+    printed = capsys.readouterr().out
+    assert "1 s; scores 3 d ahead\n" in printed and " lead " not in printed
+    assert "damped change" in printed and "-0.013" in printed
+    assert max(map(len, printed.splitlines()[1:6])) <= 60
+    fleet_cli._print(run.FleetResult("hindcast", same.with_columns(skill_lead=pl.Series([3, 5])), 1.0, 1.0), tmp_path)
+    printed = capsys.readouterr().out
+    assert "ahead" not in printed and " 3 d " in printed and " 5 d " in printed
+
+
 def test_notes_of_a_large_fleet_name_ten_dams() -> None:
     table = fleet_table({f"d{k:02d}": 0.1 for k in range(12)}, **FORECAST, current=False)
     (note,) = fleet_notes(table)

@@ -124,7 +124,12 @@ def _print(result: FleetResult, folder: Path) -> None:
     table = result.table if len(result.table) <= 50 else result.table.filter(state="failed")
     title = f"{result.title()}, {result.seconds:g} s"
     if len(table):
-        terminal.table(title, [cells(row) for row in table.to_dicts()])
+        rows = [cells(row) for row in table.to_dicts()]
+        leads = {row["lead"] for row in rows if row.get("lead") is not None}
+        if len(leads) == 1:  # the title has it, so that a row fits into a narrow terminal
+            title += f"; scores {leads.pop()} ahead"
+            rows = [{name: value for name, value in row.items() if name != "lead"} for row in rows]
+        terminal.table(title, rows)
     else:
         terminal.line(title)
     for sentence in fleet_notes(result.table):
@@ -144,7 +149,7 @@ def _score_cells(row: Mapping[str, Any]) -> dict[str, object]:  # Any: values of
         "state": row["state"],
         "lead": f"{row['skill_lead']} d" if scored else None,
         "MAE": f"{format_value(row['mae'])} {row['unit']}" if scored else None,
-        "best reference": format_name(row["best_reference"]) if row["best_reference"] else None,
+        "reference": format_name(row["best_reference"]) if row["best_reference"] else None,
         "skill": None if row["skill"] is None else round(row["skill"], 3),
         "failure": row["failure"],
     }
