@@ -222,10 +222,10 @@ def test_a_scheduler_that_does_not_answer_is_one_sentence(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cluster.Place, "start_s", 0.5)
     lake = write_lake(tmp_path, "lake")
-    done = command("fleet", "hindcast", lake, "--scheduler", f"tcp://127.0.0.1:{free_port()}")
+    done = command("fleet", "refresh", lake, "--scheduler", f"tcp://127.0.0.1:{free_port()}")
     assert done.code == 1 and done.out == ""
-    assert "does not answer" in done.err and "start it with `dask scheduler`" in done.err
-    wrong = command("fleet", "hindcast", lake, "--scheduler", "nowhere://127.0.0.1:1")
+    assert "does not answer (" in done.err and "start it with `dask scheduler`" in done.err
+    wrong = command("fleet", "refresh", lake, "--scheduler", "nowhere://127.0.0.1:1")
     assert wrong.code == 2 and "is not an address" in wrong.err
 
 

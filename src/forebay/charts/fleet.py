@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -21,9 +22,9 @@ _BIN = 0.05
 
 
 def fleet_figures(fleet: pl.DataFrame) -> dict[str, Figure]:
-    """Figures of `fleet_tables.FLEET` by name: `fleet-map` and `fleet-skill`; none without a skill."""
+    """Figures of `fleet_tables.FLEET` by name: `fleet-map` and `fleet-skill`; none with fewer than two skills."""
     scored = by_skill(fleet)
-    figures = [skill_map(scored), skill_histogram(scored)]
+    figures = [skill_map(scored), skill_histogram(scored)] if scored.height > 1 else []
     return {figure.name: figure for figure in figures if figure is not None}
 
 
@@ -60,18 +61,34 @@ def skill_histogram(scored: pl.DataFrame) -> Figure | None:
     low = (pl.col("skill") / _BIN).floor() * _BIN
     rows = scored.group_by(low.round(4).alias("from")).agg(pl.len().alias("dams")).sort("from")
     rows = rows.with_columns((pl.col("from") + _BIN).round(4).alias("to"))
+    edges = _steps(round(min(rows["from"].to_list()) / _BIN), round(max(rows["to"].to_list()) / _BIN), 12)
+    counts = _steps(0, max(rows["dams"].to_list()), 5)
     chart = (
         alt.Chart(rows)
         .mark_bar(color=SKILL_COLOURS[-1], stroke="#ffffff")
         .encode(
-            x=alt.X("from:Q", title="skill against the best reference", bin="binned"),
+            x=alt.X(
+                "from:Q",
+                title="skill against the best reference",
+                bin="binned",
+                axis=alt.Axis(values=[round(edge * _BIN, 2) for edge in edges], format=".2f"),
+            ),
             x2="to:Q",
-            y=alt.Y("dams:Q", title="dams", scale=alt.Scale(zero=True), axis=alt.Axis(tickMinStep=1)),
+            y=alt.Y("dams:Q", title="dams", scale=alt.Scale(zero=True), axis=alt.Axis(values=counts, format="d")),
             tooltip=tooltips("from:Q", "to:Q", "dams:Q"),
         )
         .properties(width=WIDTH, height=PANEL_HEIGHT, title=_title(scored, "number of dams by skill"))
     )
     return Figure("fleet-skill", (chart,))
+
+
+def _steps(first: int, last: int, most: int) -> list[int]:
+    """Whole numbers from `first` to `last` for an axis, about `most` of them; Vega would put ticks between them.
+
+    >>> _steps(0, 2, 5), _steps(-3, 17, 5)
+    ([0, 1, 2], [-3, 1, 5, 9, 13, 17])
+    """
+    return list(range(first, last + 1, max(1, ceil((last - first) / most))))
 
 
 def _degrees(column: str, title: str) -> alt.X | alt.Y:

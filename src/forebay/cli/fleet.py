@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -102,8 +103,8 @@ def _run(names: tuple[str, ...], job: FleetJob, where: Where, as_json: bool) -> 
     settings, _ = settings_in_force()
     if where.archive is not None:
         settings = settings.model_copy(update={"archive": where.archive})
-    processes = os.cpu_count() or 1 if where.workers is None else where.workers
-    place = Place(where.scheduler, processes, where.memory)
+    workers = (os.cpu_count() or 1) if where.workers is None else where.workers
+    place = Place(where.scheduler, workers, where.memory)
     folder = where.output or Path(settings.output)
     with terminal.progress() as progress:
         members = fleet_members(names, settings)
@@ -117,16 +118,64 @@ def _run(names: tuple[str, ...], job: FleetJob, where: Where, as_json: bool) -> 
 
 
 def _print(result: FleetResult, folder: Path) -> None:
-    """Print a row per dam, or only those that failed in a large fleet, and the folder of the report."""
+    """Print a row per dam, or only those that failed in a large fleet, what limits the forecasts, and the report."""
+    from forebay.charts.fleet_tables import fleet_notes
     from forebay.cli import terminal
 
-    columns = ["dam", "state", "init_date", "skill_lead", "mae", "unit", "best_reference", "skill", "failure"]
+    cells = _score_cells if result.job == "hindcast" else _forecast_cells
     table = result.table if len(result.table) <= 50 else result.table.filter(state="failed")
     title = f"{result.title()}, {result.seconds:g} s"
     if len(table):
-        terminal.table(title, table.select(columns).to_dicts())
+        rows = [cells(row) for row in table.to_dicts()]
+        leads = {row["lead"] for row in rows if row.get("lead") is not None}
+        if len(leads) == 1:  # the title has it, so that a row fits into a narrow terminal
+            title += f"; scores {leads.pop()} ahead"
+            rows = [{name: value for name, value in row.items() if name != "lead"} for row in rows]
+        terminal.table(title, rows)
     else:
         terminal.line(title)
+    for sentence in fleet_notes(result.table):
+        terminal.line(sentence)
     if simulated := int(result.table["simulated"].fill_null(False).sum()):
         terminal.line(f"SIMULATED: {simulated} of {len(result.table)} dams do not exist; their scores are no evidence.")
     terminal.line(f"Report: {folder / 'fleet.html'}")
+
+
+def _score_cells(row: Mapping[str, Any]) -> dict[str, object]:  # Any: values of JSON
+    """Scores of a hindcast in a row of the terminal."""
+    from forebay.charts.formats import format_name, format_value
+
+    scored = row["mae"] is not None
+    return {
+        "dam": row["dam"],
+        "state": row["state"],
+        "lead": f"{row['skill_lead']} d" if scored else None,
+        "MAE": f"{format_value(row['mae'])} {row['unit']}" if scored else None,
+        "reference": format_name(row["best_reference"]) if row["best_reference"] else None,
+        "skill": None if row["skill"] is None else round(row["skill"], 3),
+        "failure": row["failure"],
+    }
+
+
+def _forecast_cells(row: Mapping[str, Any]) -> dict[str, object]:  # Any: values of JSON
+    """The newest forecast in a row of the terminal, as `forebay refresh` prints it."""
+    from forebay.charts.formats import format_level
+
+    def level(name: str) -> str | None:
+        return None if row[name] is None else format_level(row[name], row["unit"])
+
+    return {
+        "dam": row["dam"],
+        "state": row["state"],
+        "init date": row["init_date"],
+        "level": level("level"),
+        "in": None if row["lead_time"] is None else f"{row['lead_time']} d",
+        "median": level("median"),
+        "5%": level("low"),
+        "95%": level("high"),
+        "unit": None if row["level"] is None else row["unit"],
+        "age in days": row["age_days"],
+        "gauges not fetched": row["not_fetched"] or None,
+        "alerts": row["alerts"],
+        "failure": row["failure"],
+    }

@@ -24,6 +24,7 @@ def simulate(
 
     Example: forebay simulate --dams 8 --output fleet
     """
+    from forebay.charts.formats import format_count
     from forebay.cli import terminal
     from forebay.jobs import simulate as job
 
@@ -37,5 +38,5 @@ def simulate(
         "dams": list(map(str, paths)),
     }
     days = f"{fleet.first_day} to {fleet.last_day}"
-    sentence = f"{dams} simulated dams, {days}: {output} (their truth: {output / 'truth'})"
+    sentence = f"{format_count(dams, 'simulated dam')}, {days}: {output} (their truth: {output / 'truth'})"
     print_result(content, as_json, lambda: terminal.line(sentence))

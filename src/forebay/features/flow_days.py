@@ -13,6 +13,7 @@ import polars as pl
 
 from forebay.errors import DataError
 from forebay.features.inputs import change_per_flow
+from forebay.features.row_sums import row_sum
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -52,8 +53,8 @@ def next_change_share(daily: pl.DataFrame, dam: Dam) -> float | None:
     signs = dict.fromkeys(dam.columns("inflow"), 1.0) | dict.fromkeys(dam.columns("release"), -1.0)
     if not signs or not dam.has_volume:
         return None
-    net = pl.sum_horizontal((sign * pl.col(column) for column, sign in signs.items()), ignore_nulls=False)
-    flow = (daily.select(net.cast(pl.Float64).alias("net"))["net"] * change_per_flow(daily, dam)).to_numpy()
+    net = row_sum(sign * pl.col(column) for column, sign in signs.items())
+    flow = (daily.select(net.alias("net"))["net"] * change_per_flow(daily, dam)).to_numpy()
     level = daily[dam.target.variable].cast(pl.Float64).to_numpy().astype(float)
     change, flow = np.diff(level), flow[:-1]
     compared = np.isfinite(change) & np.isfinite(flow) & (change != 0) & (flow != 0)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from forebay.dams.local_time import to_utc
 from forebay.features.inputs import AHEAD, BALANCE, FORCING, catchment_rain, change_per_flow
+from forebay.features.row_sums import row_sum
 from forebay.tables import FORCINGS
 
 if TYPE_CHECKING:
@@ -178,8 +179,7 @@ def observed_values(newest: pl.DataFrame, forcing: Forcing, dam: Dam) -> pl.Seri
     """Observed daily values of what a forcing forecasts, in its canonical unit; None if no gauge shows them."""
 
     def total(role: str) -> pl.Series:
-        flows = pl.sum_horizontal(dam.columns(role), ignore_nulls=False).cast(pl.Float64)
-        return newest.select(flows.alias(role)).to_series()
+        return newest.select(row_sum(dam.columns(role)).alias(role)).to_series()
 
     if forcing.kind == "rain" and dam.columns("rainfall"):
         return catchment_rain(newest, dam).cast(pl.Float64)

@@ -16,6 +16,7 @@ from forebay.dams.delays import input_delay
 from forebay.dams.variables import DAY_S, VARIABLES
 from forebay.features.full_supply import near_full_margin
 from forebay.features.level_change import change_per_day, last_change
+from forebay.features.row_sums import row_mean, row_sum
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -165,7 +166,7 @@ def _weather(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
 def _mean_of(known: pl.DataFrame, dam: Dam, role: str) -> pl.Series | None:
     """Mean of the gauges of `role` that report, null where none does; None without such gauges."""
     columns = dam.columns(role)
-    return known.select(pl.mean_horizontal(columns).alias(role)).to_series() if columns else None
+    return known.select(row_mean(columns).alias(role)).to_series() if columns else None
 
 
 def _rain(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
@@ -243,7 +244,7 @@ def _balance(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
     per_flow = change_per_flow(known, dam)
     # The sum of some of the gauges is not the inflow: it is null unless all report.
     flows = {
-        role: known.select(pl.sum_horizontal(columns, ignore_nulls=False).cast(pl.Float64)).to_series() * per_flow
+        role: known.select(row_sum(columns).alias(role)).to_series() * per_flow
         for role, columns in sources.items()
         if columns
     }
@@ -283,7 +284,7 @@ def change_per_flow(known: pl.DataFrame, dam: Dam) -> pl.Series:
 
 def catchment_rain(daily: pl.DataFrame, dam: Dam) -> pl.Series:
     """Mean daily rain (mm) of the gauges that report; null where none does."""
-    return daily.select(pl.mean_horizontal(dam.columns("rainfall")).alias("rain")).to_series()
+    return daily.select(row_mean(dam.columns("rainfall")).alias("rain")).to_series()
 
 
 def antecedent_precipitation_index(rain: pl.Series) -> pl.Series:

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forebay.features.row_sums import row_sum
 from forebay.features.volumes import Volumes
 from forebay.screen.flags import daily_known_after, screen_daily
 
@@ -121,9 +122,7 @@ def _outflow(known: pl.DataFrame, dam: Dam, volumes: Volumes) -> Array | None:
     if not columns:
         return None
     unflagged = daily_known_after(known, screen_daily(known, dam), dam, lag=0)
-    total = unflagged.select(
-        pl.sum_horizontal(*(pl.col(column).cast(pl.Float64) for column in columns), ignore_nulls=False)
-    ).to_series()
+    total = unflagged.select(row_sum(columns)).to_series()
     return volumes.volume_per_day(total.to_numpy().astype(float))
 
 

@@ -10,6 +10,7 @@ import polars as pl
 from forebay.dams.local_time import to_local, to_utc
 from forebay.dams.variables import DAY_S
 from forebay.dams.weather import DAYS_BEFORE, days_before_model
+from forebay.features.row_sums import row_mean
 from forebay.sources.hours import HOUR, day_values
 from forebay.tables import FORCINGS
 
@@ -64,7 +65,7 @@ def weather_forcings(versions: pl.DataFrame, weather: Weather, time_zone: str) -
         pl.col("issued_at").alias("issue_time"),
         pl.col("known_at").alias("known_time"),
         local.dt.date().alias("valid_date"),
-        pl.mean_horizontal(points).alias("value"),
+        row_mean(points).alias("value"),
     )
     return FORCINGS.check(table.sort("known_time", "issue_time", "valid_date"))
 

@@ -8,6 +8,8 @@ scheduler, the tasks without a result are submitted again as soon as it answers.
 from __future__ import annotations
 
 import logging
+import os
+import re
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -57,6 +59,10 @@ CERTIFICATES = (
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 FOLDER_PREFIX = "forebay-dask-"
 """Start of the names of the temporary folders of worker processes."""
+WORKERS_PER_PROCESSOR = 8
+"""Most worker processes for each processor of this machine."""
+ADDRESS_EXAMPLE = "give one such as tcp://192.0.2.1:8786"
+_ADDRESS = re.compile(r"(?:[a-z]+://)?(?P<host>\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]]+):0*\d{1,5}")
 _POLL_S = 1.0
 _MEMORY_LOGGER = "distributed.nanny.memory"
 
@@ -84,18 +90,21 @@ class Place:
     patience_s: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise ConfigError(f"--workers {self.workers} is not possible; give a number of processes from 1 on")
+        most = WORKERS_PER_PROCESSOR * (os.cpu_count() or 1)
+        if not 1 <= self.workers <= most:
+            raise ConfigError(f"--workers {self.workers} is not possible on this machine; give 1 to {most} processes")
+        if self.scheduler is not None and not _ADDRESS.fullmatch(self.scheduler):
+            raise ConfigError(f"--scheduler {self.scheduler!r} is not an address; {ADDRESS_EXAMPLE}")
 
     @property
     def is_local(self) -> bool:
         """Whether the tasks stay on this machine: in processes of it, or with a scheduler on loopback.
 
-        >>> [Place(address).is_local for address in (None, "tcp://[::1]:8786", "192.0.2.1:8786", "tls://192.0.2.1")]
+        >>> [Place(address).is_local for address in (None, "tcp://[::1]:8786", "192.0.2.1:8786", "tls://192.0.2.1:1")]
         [True, True, False, False]
         """
-        address = (self.scheduler or LOOPBACK[0]).rpartition("://")[2]
-        return address.startswith("[::1]") or address.partition(":")[0] in LOOPBACK
+        address = None if self.scheduler is None else _ADDRESS.fullmatch(self.scheduler)
+        return address is None or address["host"] in LOOPBACK
 
     @property
     def is_encrypted(self) -> bool:
@@ -105,8 +114,9 @@ class Place:
     @property
     def title(self) -> str:
         """The place in a sentence."""
-        processes = "1 worker process" if self.workers == 1 else f"{self.workers} worker processes"
-        return f"scheduler {self.scheduler}" if self.scheduler else processes
+        if self.scheduler:
+            return f"scheduler {self.scheduler}"
+        return f"{self.workers} worker process{'' if self.workers == 1 else 'es'}"
 
 
 class _OutOfMemory(logging.Handler):
@@ -189,8 +199,7 @@ class _Run:
                 last_worker = monotonic()
             elif monotonic() - last_worker > self.place.patience_s:
                 self.take_back()
-                advice = "start workers" if self.place.scheduler else "see the system's log, and give them more memory"
-                raise SourceError(f"no worker of {self.place.title} for {self.place.patience_s:g} s; {advice}")
+                raise SourceError(connection.no_worker(self.place))
             self._submit(connection, threads)
             if self.running:
                 with suppress(TimeoutError, FuturesCancelledError):
@@ -253,6 +262,17 @@ class Connection:
         except (OSError, TimeoutError, TypeError):
             return 0
         return sum(int(worker.get("nthreads", 1)) for worker in info.get("workers", {}).values())
+
+    def no_worker(self, place: Place) -> str:
+        """Sentence on a cluster whose workers ended and did not come back."""
+        if place.scheduler is not None:
+            return f"{place.title} has no worker since {place.patience_s:g} s; start workers"
+        if self.out_of_memory.addresses:
+            return (
+                f"the workers had too little memory to start (limit of each worker: {self.memory}); give each one more "
+                "by --memory, or start fewer workers"
+            )
+        return f"the worker processes ended and did not come back in {place.patience_s:g} s; see the system's log"
 
     def is_lost(self) -> bool:
         """Whether the scheduler is gone."""
@@ -332,10 +352,10 @@ def _memory_limit(place: Place) -> int | None:
         limit: int | None = parse_memory_limit(place.memory, 1, place.workers, logger=logger)
     except ValueError:
         raise ConfigError(f"--memory {place.memory!r} is not a size of memory; give one such as 2GiB") from None
-    if limit is not None and limit < LEAST_MEMORY:
+    if (limit or 0) < LEAST_MEMORY and (place.memory, limit) != ("auto", None):
         raise ConfigError(
-            f"--memory {place.memory} gives each of {place.workers} workers {limit / 2**20:.0f} MiB, and one needs at "
-            f"least {LEAST_MEMORY / 2**20:.0f} MiB; give more, or start fewer workers"
+            f"--memory {place.memory} gives each worker {(limit or 0) / 2**20:.0f} MiB, and one needs at least "
+            f"{LEAST_MEMORY / 2**20:.0f} MiB to start and about 1 GiB for a dam; give more, or start fewer workers"
         )
     return limit
 
@@ -409,14 +429,22 @@ def _retried(connect: Callable[[], Client], address: str, give_up: float) -> Cli
                 f"--scheduler {address}: the certificates of Dask's settings do not fit ({error}); {CERTIFICATES}"
             ) from None
         except ValueError as error:
-            raise ConfigError(
-                f"--scheduler {address!r} is not an address ({error}); give one such as tcp://192.0.2.1:8786"
-            ) from None
+            raise ConfigError(f"--scheduler {address!r} is not an address ({error}); {ADDRESS_EXAMPLE}") from None
         except OSError as error:
             if monotonic() > give_up:
                 raise SourceError(
-                    f"scheduler {address} does not answer ({type(error).__name__}); start it with `dask scheduler`, or "
-                    "leave --scheduler out to use this machine",
+                    f"scheduler {address} does not answer ({_reason(error)}); start it with `dask scheduler`, or leave "
+                    "--scheduler out to use this machine",
                     retryable=True,
                 ) from None
             sleep(0.5)
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said, such as "Connection refused", under the errors that Dask made of it."""
+    cause: BaseException | None = error
+    reason = "no connection in time"
+    while cause is not None:
+        reason = getattr(cause, "strerror", None) or reason
+        cause = cause.__cause__
+    return reason

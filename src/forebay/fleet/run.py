@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -15,17 +15,20 @@ import polars as pl
 
 from forebay.archive.urls import has_password, parse_url, public_url, sqlite_file
 from forebay.charts.fleet_tables import FLEET
-from forebay.errors import ConfigError, ForebayError
+from forebay.charts.formats import format_count
+from forebay.errors import ConfigError, ForebayError, NoArchiveError
 from forebay.files import write_file
 from forebay.fleet.cluster import Place, run_tasks
 from forebay.fleet.results import locked, read_entry, write_result
 from forebay.fleet.task import Job, Task, TaskResult
 from forebay.fleet.worker import caller_environment
+from forebay.jobs.alerts import alert_rules
 from forebay.jobs.arguments import current_settings
 from forebay.jobs.results import Result
 from forebay.log import add_counts, step, write
 
 if TYPE_CHECKING:
+    from forebay.dams.alert_rules import AlertRule
     from forebay.fleet.members import Member
     from forebay.settings import Settings
     from forebay.verify.hindcast import Progress
@@ -48,6 +51,11 @@ class FleetJob:
     name: Job
     fetch: bool = False
     report: bool = False
+
+    @property
+    def fetches(self) -> bool:
+        """Whether gauges are fetched first."""
+        return self.fetch or self.name == "refresh"
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,7 +81,7 @@ class FleetResult(Result):
         """Numbers of dams by their state."""
         count = dict(self.table["state"].value_counts().iter_rows())
         states = ", ".join(f"{count.get(state, 0)} {state}" for state in ("computed", "unchanged", "failed"))
-        return f"{self.job} of {len(self.table)} dams: {states}"
+        return f"{self.job} of {format_count(len(self.table), 'dam')}: {states}"
 
 
 @step("fleet")
@@ -103,7 +111,10 @@ def run_fleet(  # noqa: PLR0913  # where and what: keywords, as the options of t
     Raises
     ------
     ConfigError
-        If the folder cannot be written, Dask is not installed, or workers of other machines cannot use the archive.
+        If the folder or the archive cannot be written, Dask is not installed, or workers of other machines cannot use
+        the archive.
+    NoArchiveError
+        If there is no archive, and nothing is fetched.
     SourceError
         If the scheduler does not answer.
     BusyError
@@ -112,6 +123,10 @@ def run_fleet(  # noqa: PLR0913  # where and what: keywords, as the options of t
     settings = settings or current_settings()
     folder = Path(output).absolute()
     shared = worker_settings(settings, place)
+    tasks_count = sum(member.dam is not None for member in members)
+    if tasks_count and not job.fetches:
+        _check_archive(shared)
+    place = replace(place, workers=max(1, min(place.workers, tasks_count)))  # a worker without a dam is of no use
     start = monotonic()
     report = _Progress(job.name, len(members), progress, start)
     with locked(folder):
@@ -138,9 +153,30 @@ def task_of(member: Member, job: FleetJob, settings: Settings, folder: Path) -> 
     assert member.dam is not None
     entry = read_entry(folder, job.name, member.dam.id)
     own = settings.model_copy(update={"cache": str(Path(settings.cache) / "fleet" / member.dam.id)})
-    fetch = job.fetch or job.name == "refresh"
     key = None if entry is None else entry.key
-    return Task(job.name, member.dam, own, caller_environment(), str(folder), key, fetch, job.report)
+    rules, fault = _alert_rules(member, settings) if job.name == "refresh" else ((), None)
+    return Task(
+        job.name, member.dam, own, caller_environment(), str(folder), key, job.fetches, job.report, rules, fault
+    )
+
+
+def _alert_rules(member: Member, settings: Settings) -> tuple[tuple[AlertRule, ...], str | None]:
+    """The alert rules of a dam, read here because a worker may not have their files; or why they cannot be read."""
+    assert member.dam is not None
+    try:
+        return alert_rules(member.dam, settings, member.folder), None
+    except ForebayError as error:
+        return (), str(error)
+
+
+def _check_archive(settings: Settings) -> None:
+    """Raise `NoArchiveError` for an SQLite file that does not exist: each dam would fail with the same sentence."""
+    file = sqlite_file(parse_url(settings.archive))
+    if file is not None and not file.exists():
+        raise NoArchiveError(
+            f"archive sqlite:///{file} does not exist; fetch the dams first by `forebay fleet refresh` or `forebay "
+            "fleet hindcast --fetch`, or give another archive with --archive"
+        )
 
 
 def worker_settings(settings: Settings, place: Place) -> Settings:
@@ -165,7 +201,12 @@ def worker_settings(settings: Settings, place: Place) -> Settings:
                 f"the archive is the SQLite file {file}, which the workers of scheduler {place.scheduler} on other "
                 "machines cannot share; give a PostgreSQL archive by --archive postgresql+psycopg://USER@HOST/DATABASE"
             )
-        file.absolute().parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file.absolute().parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"archive {file} cannot be created ({error.strerror}); give another one with --archive"
+            ) from None
         url = url.set(database=str(file.absolute()))
     sources = {
         name: source.model_copy(update={"api_key": type(source.api_key)("")})
@@ -191,7 +232,7 @@ def _row(result: TaskResult, job: Job, folder: Path) -> dict[str, object]:
     if result.unchanged:
         entry = read_entry(folder, job, result.dam)
         if entry is not None:
-            return {**entry.values, "dam": result.dam, "state": "unchanged", **times}
+            return {**entry.values, **result.values, "dam": result.dam, "state": "unchanged", **times}
         return _failure(result.dam, "its files changed while the fleet ran; call the command again")
     try:
         write_result(folder, job, result)
@@ -215,12 +256,14 @@ def _table(rows: Mapping[str, Mapping[str, object]], members: Mapping[str, Membe
             "unit": dam.target.unit,
         }  # fmt: skip
         row = {**rows[name], **place}
-        init_date = row.get("init_date")
-        complete.append({column: row.get(column) for column in FLEET.columns} | {
-            "init_date": None if init_date is None else str(init_date)
-        })  # fmt: skip
-    schema = {**FLEET.columns, "init_date": pl.String()}
-    return FLEET.check(pl.DataFrame(complete, schema=schema).with_columns(pl.col("init_date").str.to_date()))
+        texts = {name: None if row.get(name) is None else str(row[name]) for name in ("init_date", "issue_time")}
+        complete.append({column: row.get(column) for column in FLEET.columns} | texts)
+    schema = {**FLEET.columns, "init_date": pl.String(), "issue_time": pl.String()}
+    table = pl.DataFrame(complete, schema=schema).with_columns(
+        pl.col("init_date").str.to_date(),
+        pl.col("issue_time").str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", time_unit="us", time_zone="UTC"),
+    )
+    return FLEET.check(table)
 
 
 def _write_summary(fleet: FleetResult, place: Place, folder: Path) -> None:

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from forebay.errors import ConfigError
+
 if TYPE_CHECKING:
+    from forebay.dams.alert_rules import AlertRule
     from forebay.dams.dam import Dam
     from forebay.settings import Settings
 
@@ -29,6 +32,10 @@ class Task:
         Digest of the last complete result, if there is one.
     fetch, report
         Whether the gauges are fetched first, and whether the report is written, too.
+    alerts
+        Alert rules of a refresh, which the caller has read; a worker may not have their files.
+    alerts_fault
+        Why they cannot be read; None if they can.
     """
 
     job: Job
@@ -39,9 +46,17 @@ class Task:
     key: str | None = None
     fetch: bool = False
     report: bool = False
+    alerts: tuple[AlertRule, ...] = ()
+    alerts_fault: str | None = None
 
     def __repr__(self) -> str:
         return f"<Task: {self.job} {self.dam.id}>"
+
+    def rules(self) -> tuple[AlertRule, ...]:
+        """`alerts`; raises `ConfigError` if they cannot be read."""
+        if self.alerts_fault is not None:
+            raise ConfigError(self.alerts_fault)
+        return self.alerts
 
 
 @dataclass(frozen=True, repr=False)

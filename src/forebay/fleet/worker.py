@@ -36,6 +36,7 @@ if sys.platform != "win32":
     import resource
 
 if TYPE_CHECKING:
+    from forebay.archive.fetch import FetchReport
     from forebay.archive.store import Archive
     from forebay.dams.dam import Dam
     from forebay.features.daily_tables import DailyTables
@@ -125,7 +126,7 @@ def _check_environment(task: Task) -> None:
     if task.environment != caller_environment():
         raise ConfigError(
             "this worker has another version of forebay, of a library or of the machine than the caller, so its "
-            "results would differ; install the same versions on every worker"
+            "results would differ; install the same versions on every worker, and start the workers again"
         )
 
 
@@ -151,13 +152,19 @@ def _hindcast(task: Task) -> TaskResult:
             warn_of_errors(report)
         daily_tables = readable_tables(dam, store, now=datetime.now(UTC), report=report)
     key = _key(task, daily_tables)
+    fetched = _not_fetched(report)
     if key == task.key:
-        return TaskResult(dam.id, key, unchanged=True)
+        return TaskResult(dam.id, key, unchanged=True, values=fetched)
     result = hindcast_dam(dam, daily_tables, execution=local_execution(settings))
     tables = {"hindcast": FORECASTS.check(result.to_frame()), "scores": SCORES.check(result.scores)}
     files = {f"{name}.parquet": parquet_content(table) for name, table in tables.items()}
-    values = {"init_date": daily_tables.init_date, **fleet_scores(result.scores, dam)}
+    values = {"init_date": daily_tables.init_date, **fetched, **fleet_scores(result.scores, dam)}
     return TaskResult(dam.id, key, values=values, files=_in_partition(dam, files))
+
+
+def _not_fetched(report: FetchReport | None) -> dict[str, object]:
+    """Number of gauges that this call could not fetch; none without a fetch."""
+    return {"not_fetched": None if report is None else len(report.errors)}
 
 
 def _forecast(task: Task) -> TaskResult:
@@ -174,21 +181,11 @@ def _forecast(task: Task) -> TaskResult:
             if task.job != "refresh":
                 raise
             return _alerts_of_failure(task, store, error)
-        has_alerts = _has_alerts(task)
+        has_alerts = bool(task.alerts) or task.alerts_fault is not None
         key = _key(task, inputs.daily_tables, inputs.now, has_alerts=has_alerts)
         if key == task.key and not has_alerts:  # alerts depend on the time: a dam with rules is always computed
-            return TaskResult(dam.id, key, unchanged=True)
+            return TaskResult(dam.id, key, unchanged=True, values=_not_fetched(inputs.report))
         return _forecast_from(task, store, inputs, key)
-
-
-def _has_alerts(task: Task) -> bool:
-    """Whether the task decides alerts; also if their rules cannot be read, which the refresh then reports."""
-    from forebay.jobs.alerts import alert_rules
-
-    try:
-        return task.job == "refresh" and bool(alert_rules(task.dam, task.settings))
-    except ForebayError:
-        return True
 
 
 def _forecast_from(task: Task, store: Archive, inputs: CurrentInputs, key: str) -> TaskResult:
@@ -207,10 +204,11 @@ def _forecast_from(task: Task, store: Archive, inputs: CurrentInputs, key: str) 
         output = Output(folder, task.report, final=Path(task.final))
         outcome, situation = outcome_of(dam, settings, make, output)
         if task.job == "refresh":
-            outcome = with_alerts(outcome, situation, dam, store.alerts, settings, output.folder)
+            outcome = with_alerts(outcome, situation, task.rules, store.alerts, settings, output.folder)
         paths = sorted(path for path in output.folder.rglob("*") if path.is_file())
         files = {str(path.relative_to(output.folder)): path.read_bytes() for path in paths}
     values = {name: value for name, value in asdict(outcome).items() if name not in ("dam", "seconds", "failure")}
+    values |= _not_fetched(inputs.report)
     failure = "; ".join(filter(None, (outcome.failure, outcome.alert_failure))) or None
     if outcome.failure is None and results:
         values |= fleet_scores(results[0].overall_scores, dam)
@@ -229,7 +227,7 @@ def _alerts_of_failure(task: Task, store: Archive, error: ForebayError) -> TaskR
 
     with _temporary_folder() as folder:
         outcome, situation = outcome_of(dam, settings, make, Output(folder))
-        outcome = with_alerts(outcome, situation, dam, store.alerts, settings, folder)
+        outcome = with_alerts(outcome, situation, task.rules, store.alerts, settings, folder)
     failure = "; ".join(filter(None, (outcome.failure, outcome.alert_failure)))
     return TaskResult(dam.id, values={"alerts": outcome.alerts}, failure=failure)
 

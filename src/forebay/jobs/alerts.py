@@ -35,10 +35,15 @@ if TYPE_CHECKING:
     from forebay.settings import Settings
 
 
-def alert_rules(dam: Dam | str | Path, settings: Settings) -> tuple[AlertRule, ...]:
+def alert_rules(dam: Dam | str | Path, settings: Settings, folder: Path | None = None) -> tuple[AlertRule, ...]:
     """Every alert rule of a dam: of its dam file, of `alerts.toml` beside it, and of the file that the settings name.
 
     A dam with rules has one on the data of its target gauge; `data` by itself, unless it states a rule on data.
+
+    Parameters
+    ----------
+    folder
+        Folder of the dam file of a loaded dam, in which `alerts.toml` may be.
 
     Raises
     ------
@@ -47,7 +52,7 @@ def alert_rules(dam: Dam | str | Path, settings: Settings) -> tuple[AlertRule, .
     """
     loaded = as_dam(dam, settings)
     rules = list(loaded.alerts)
-    for file in _rule_files(dam, settings):
+    for file in _rule_files(dam, settings, folder):
         rules += read_alert_rules(file, loaded)
         combined_rules(rules, loaded, str(file))
     if rules and not any(rule.kind == "data" for rule in rules):
@@ -65,10 +70,11 @@ def no_rules_sentence(dam: Dam | str | Path, settings: Settings) -> str:
     )
 
 
-def _rule_files(dam: Dam | str | Path, settings: Settings) -> list[Path]:
+def _rule_files(dam: Dam | str | Path, settings: Settings, folder: Path | None = None) -> list[Path]:
     """`alerts.toml` beside the dam file, if there is one, and the file that the settings name."""
-    of_folder = [Path(dam).parent / NAME] if isinstance(dam, str | Path) and Path(dam).is_file() else []
-    files = [file for file in of_folder if file.is_file()]
+    if isinstance(dam, str | Path) and Path(dam).is_file():
+        folder = Path(dam).parent
+    files = [] if folder is None else [file for file in [folder / NAME] if file.is_file()]
     if settings.alert_rules is not None and Path(settings.alert_rules).resolve() not in [f.resolve() for f in files]:
         files.append(Path(settings.alert_rules))
     return files

@@ -8,11 +8,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.charts.formats import format_count
 from forebay.errors import ForebayError
 from forebay.files import write_file
 from forebay.jobs.alert_outbox import send_alerts, undelivered
@@ -36,6 +38,7 @@ from forebay.tables import Table
 if TYPE_CHECKING:
     from forebay.archive.alerts import AlertArchive
     from forebay.archive.store import Archive
+    from forebay.dams.alert_rules import AlertRule
     from forebay.dams.dam import Dam
     from forebay.settings import Settings
     from forebay.verify.hindcast import Progress
@@ -137,7 +140,7 @@ class RefreshResult(Result):
 
     def title(self) -> str:
         """Numbers of dams and of failures."""
-        return f"{len(self.outcomes)} dams, {len(self.failures)} failed"
+        return f"{format_count(len(self.outcomes), 'dam')}, {len(self.failures)} failed"
 
 
 def refresh(  # noqa: PLR0913  # what a morning may need is keywords, as the options of the command
@@ -245,13 +248,13 @@ def _outcome(
         return forecast(loaded, archive=store, settings=settings, progress=progress)
 
     outcome, situation = outcome_of(dam, settings, make, Output(folder, report, progress))
-    return with_alerts(outcome, situation, dam, store.alerts, settings, folder)
+    return with_alerts(outcome, situation, partial(alert_rules, dam, settings), store.alerts, settings, folder)
 
 
 def with_alerts(
     outcome: Outcome,
     situation: Situation | None,
-    dam: Dam | str | Path,
+    read_rules: Callable[[], tuple[AlertRule, ...]],
     alerts: AlertArchive,
     settings: Settings,
     folder: Path,
@@ -259,12 +262,16 @@ def with_alerts(
     """`outcome` after the alerts of its dam are decided and sent; a dam that cannot be read has none."""
     if situation is None:
         return outcome
-    raised, fault = alert_step(dam, situation, alerts, settings, folder / situation.dam.id)
+    raised, fault = alert_step(read_rules, situation, alerts, settings, folder / situation.dam.id)
     return replace(outcome, alerts=raised, alert_failure=fault)
 
 
 def alert_step(
-    dam: Dam | str | Path, situation: Situation, alerts: AlertArchive, settings: Settings, folder: Path
+    read_rules: Callable[[], tuple[AlertRule, ...]],
+    situation: Situation,
+    alerts: AlertArchive,
+    settings: Settings,
+    folder: Path,
 ) -> tuple[str | None, str | None]:
     """`Outcome.alerts` and `Outcome.alert_failure`: the alerts of one dam are decided, written and sent.
 
@@ -288,7 +295,7 @@ def alert_step(
 
     with log_fields({"dam": name}):
         try:
-            rules = alert_rules(dam, settings)
+            rules = read_rules()
         except ForebayError as error:
             return None, f"alerts: {error}"
         if not rules:

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.charts.fleet import fleet_figures
-from forebay.charts.fleet_tables import best_and_worst
-from forebay.charts.formats import format_name, format_number, format_percent, format_value
+from forebay.charts.fleet_tables import best_and_worst, fleet_notes
+from forebay.charts.formats import format_level, format_name, format_number, format_percent, format_value
 from forebay.log import step
 from forebay.report.environment import render_page
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+MOST_FORECASTS = 50
+"""Dams in the table of forecasts; of a larger fleet it is in fleet.csv only, and the pages of the server."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ def render_fleet(page: FleetPage) -> str:
         "figures": fleet_figures(fleet),
         "best": _rows(best),
         "worst": _rows(worst),
+        "notes": fleet_notes(fleet),
+        "forecasts": _forecasts(fleet),
         "failures": fleet.filter(state="failed").select("dam", "failure").rows(),
         "alerts": fleet.filter(pl.col("alerts").fill_null("") != "").select("dam", "name", "alerts").rows(),
         "scored": len(skill),
@@ -71,10 +76,27 @@ def _rows(dams: pl.DataFrame) -> list[tuple[str, ...]]:
             row["dam"],
             row["name"],
             format_name(row["best_reference"] or ""),
-            format_number(row["skill"], 2),
+            format_number(row["skill"], 3),
             f"{format_value(row['mae'])} {row['unit']}",
             f"{row['n']:,}",
             format_percent(row["coverage_90"]),
         )
         for row in dams.iter_rows(named=True)
+    ]
+
+
+def _forecasts(fleet: pl.DataFrame) -> list[tuple[str, ...]]:
+    """Cells of the newest forecasts: id, name, day, lead time; level, median, both ends of the interval, age."""
+    rows = fleet.drop_nulls(["level", "median"])
+    return [
+        (
+            row["dam"],
+            row["name"],
+            str(row["init_date"]),
+            f"{row['lead_time']} d",
+            *(f"{format_level(row[name], row['unit'])} {row['unit']}" for name in ("level", "median", "low", "high")),
+            "–" if row["age_days"] is None else f"{row['age_days']:,} d",
+        )
+        for row in rows.iter_rows(named=True)
+        if rows.height <= MOST_FORECASTS
     ]
