@@ -455,7 +455,8 @@ def test_a_fault_of_the_program_has_its_traceback_and_no_secret(
     monkeypatch.setattr(run, "run_tasks", lambda *_: iter([result]))
     caplog.clear()
     members = fleet_members([str(tmp_path / "lake" / "lake.toml")], settings)
-    fleet = run.run_fleet(members, run.FleetJob("hindcast"), Place(), output=tmp_path / "out", settings=settings)
+    job = run.FleetJob("hindcast", fetch=True)
+    fleet = run.run_fleet(members, job, Place(), output=tmp_path / "out", settings=settings)
     assert fleet.failures == ["lake"]
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert "in fail" in record.getMessage(), "the log of the caller, because a worker has none"
