@@ -158,14 +158,14 @@ MIN_ROWS = 2000
 
 
 def vintage(rows: pl.DataFrame, until: date, *, without: str | None = None) -> Vintage:
-    """The trees that were known on a day, from the rows of all dams but `without` whose changes ended before it.
+    """The trees that were known on a day, from the rows of all dams but `without` whose `known_date` is not after it.
 
     Raises
     ------
     ModelError
         As `grow`.
     """
-    past = rows.filter(pl.col("valid_date") < until, pl.col("dam") != (without or ""))
+    past = rows.filter(pl.col("known_date") <= until, pl.col("dam") != (without or ""))
     return Vintage(until, len(past), tuple(sorted(past["dam"].unique())), grow(past, input_names(rows)))
 
 
