@@ -121,10 +121,7 @@ def _booster(file: GlobalModelFile, number: int) -> Booster:
 
 
 def grow(rows: pl.DataFrame, names: tuple[str, ...]) -> str:
-    """LightGBM's text of trees that learned from `rows`.
-
-    Every dam and lead time has the weight of the root of its number of rows, in units of its mean change: floods of one
-    dam do not outweigh the others.
+    """LightGBM's text of trees that learned from `rows` with their `row_weights`.
 
     Parameters
     ----------
@@ -140,10 +137,7 @@ def grow(rows: pl.DataFrame, names: tuple[str, ...]) -> str:
     """
     if len(rows) < MIN_ROWS:
         raise ModelError(f"a global model needs at least {MIN_ROWS} rows of other dams, but there are {len(rows)}")
-    size = pl.col("change").abs()
-    groups = ("dam", "lead_time")
-    weight = rows.select(1 / (size.mean().over(groups) * pl.len().over(groups).sqrt())).to_series().to_numpy()
-    weight = np.where(np.isfinite(weight), weight, 0.0)
+    weight = row_weights(rows)
     values, own = design(rows, rows["lead_time"].to_numpy().astype(float))
     lightgbm = load_lightgbm()
     labels = rows["change"].to_numpy() - own
@@ -151,6 +145,18 @@ def grow(rows: pl.DataFrame, names: tuple[str, ...]) -> str:
     text = bare_trees(lightgbm.train(PARAMETERS, data, ROUNDS).model_to_string())
     check_trees(text, names)
     return text
+
+
+def row_weights(rows: pl.DataFrame) -> Array:
+    """Weight of each row in training, shape (n,).
+
+    Every dam and lead time has the weight of the root of its number of rows, in units of its mean change: floods of one
+    dam do not outweigh the others.
+    """
+    size = pl.col("change").abs()
+    groups = ("dam", "lead_time")
+    weight = rows.select(1 / (size.mean().over(groups) * pl.len().over(groups).sqrt())).to_series().to_numpy()
+    return np.where(np.isfinite(weight), weight, 0.0)
 
 
 MIN_ROWS = 2000
