@@ -8,9 +8,9 @@ from the other dams and from nothing after the 1 January before the record. Tree
 change, what the dam's own persistence leaves. Init dates count from day 30. The score is the MAE over all of them, in
 percent of the MAE of the persistence, as a mean over lead times of 1 to 7 days.
 
-The net has two dense layers with relu. An input is sign(x) · log(1 + |x|), normalised; where it is missing, it is 0, and
-a further input says so. Rows are drawn with replacement by the weights that the trees give them, because the program
-that trains nets has rows of equal weight. Several seeds are averaged. All nets are trained together (`nets.fit_all`).
+The net has two dense layers with relu. An input is sign(x) · log(1 + |x|), normalised. Where it is missing, it is 0,
+and a further input marks it. Rows are drawn with replacement by the weights that the trees give them, because rows of a
+net have equal weight. Several seeds are averaged. All nets are trained together (`nets.fit_all`).
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def net_jobs(case: Case, seeds: int, epochs: int) -> list[networks.Fit]:
     labels = case.past["change"].to_numpy() - own
     inputs = net_inputs(values)
     variance = inputs.var(axis=0)
-    scale = Normalisation(inputs.mean(axis=0).astype(np.float32), np.where(variance > 0, variance, 1).astype(np.float32))
+    variance = np.where(variance > 0, variance, 1.0)
+    scale = Normalisation(inputs.mean(axis=0).astype(np.float32), variance.astype(np.float32))
     names = tuple(f"x{k}" for k in range(inputs.shape[1]))
     jobs = []
     for seed in range(seeds):

@@ -20,6 +20,7 @@ from forebay.charts.fleet import fleet_figures
 from forebay.charts.fleet_tables import FLEET, best_and_worst
 from forebay.cli import fleet as fleet_cli
 from forebay.dams.dam_file import load_dam
+from forebay.dams.global_model import GlobalModelFile
 from forebay.errors import BusyError, ConfigError
 from forebay.fleet import run, worker
 from forebay.fleet.cluster import Connection, Place, _OutOfMemory, run_tasks
@@ -172,6 +173,31 @@ def test_a_task_has_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("FOREBAY_ALERT_URLS", "json://127.0.0.1")
     own = worker._with_own_secrets(sent)
     assert own.settings.alert_urls.get_secret_value() == "json://127.0.0.1"
+
+
+def test_a_worker_in_another_folder_reads_the_files_that_the_caller_names(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lake(tmp_path, "lake")
+    (tmp_path / "lake" / "plan.csv").write_text("issued,valid,rain\n2018-01-01,2018-01-02,1\n")
+    with (tmp_path / "lake" / "lake.toml").open("a") as file:
+        file.write(
+            '[[forcings]]\nkind = "rain"\nid = "plan"\nunit = "mm"\n[forcings.file]\npath = "plan.csv"\n'
+            'issued = "issued"\nvalid = "valid"\nvalue = "rain"\nissued_format = "%Y-%m-%d"\n'
+        )
+    monkeypatch.chdir(tmp_path)
+    (member,) = fleet_members(["lake"], settings)
+    assert member.dam is not None
+    named = GlobalModelFile(path="lake/model.txt", digest="0")
+    member = replace(member, dam=member.dam.model_copy(update={"global_model": named}))
+    task = run.task_of(member, run.FleetJob("hindcast", fetch=True), settings, tmp_path / "out")
+    assert task.dam.global_model is not None and task.dam.global_model.path == str(tmp_path / "lake" / "model.txt")
+    paths = [part.file.path for part in (*task.dam.gauges, *task.dam.forcings) if part.file is not None]
+    assert paths == [str(tmp_path / "lake" / name) for name in ("small.csv", "small.csv", "plan.csv")]
+    assert member.dam.gauges[0].file is not None and member.dam.gauges[0].file.path == "lake/small.csv"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run_task(replace(task, dam=task.dam.model_copy(update={"global_model": None}))).failure is None
 
 
 def test_an_sqlite_archive_is_refused_for_other_machines(tmp_path: Path) -> None:

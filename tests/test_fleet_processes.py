@@ -244,7 +244,8 @@ def test_a_fleet_goes_on_after_a_restart_of_its_scheduler(archive: str, tmp_path
     scheduler = ("--host", "127.0.0.1", "--port", port, "--no-dashboard")
     address = f"tcp://127.0.0.1:{port}"
     worker = (address, "--nthreads", 1, "--host", "127.0.0.1", "--no-dashboard", "--local-directory", tmp_path / "dask")
-    process = place.start("refresh", *paths, "--scheduler", address)
+    relative = [path.relative_to(tmp_path) for path in paths]  # the workers have another working folder
+    process = place.start("refresh", *relative, "--scheduler", address)
     try:
         two = dask_process("worker", place.environ, *worker, "--nworkers", 2)
         with dask_process("scheduler", place.environ, *scheduler), two:
@@ -258,9 +259,9 @@ def test_a_fleet_goes_on_after_a_restart_of_its_scheduler(archive: str, tmp_path
     assert (code, states(rows)) == (0, {"computed": 4})
     (warning,) = errors.splitlines()
     assert f"scheduler {address} was lost" in warning and postgres.password not in errors
-    with open_archive(place.url, create=False) as archive:
+    with open_archive(place.url, create=False) as store:
         for name in names:
-            check = verify_chain(archive, name)
+            check = verify_chain(store, name)
             content = json.loads((place.output / name / "forecast.json").read_text())
             assert not check.faults and check.head == content["record"]["hash"], "files of the last record"
     settings = Settings(archive=place.url, cache_mb=0, workers=1)

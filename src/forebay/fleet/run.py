@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from os.path import abspath
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -26,6 +27,9 @@ from forebay.jobs.results import Result
 from forebay.log import add_counts, step
 
 if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.dams.forcing import Forcing
+    from forebay.dams.gauge import Gauge
     from forebay.fleet.members import Member
     from forebay.settings import Settings
     from forebay.verify.hindcast import Progress
@@ -147,7 +151,28 @@ def task_of(member: Member, job: FleetJob, settings: Settings, folder: Path) -> 
     own = settings.model_copy(update={"cache": str(Path(settings.cache) / "fleet" / member.dam.id)})
     fetch = job.fetch or job.name == "refresh"
     key = None if entry is None else entry.key
-    return Task(job.name, member.dam, own, caller_environment(), str(folder), key, fetch, job.report)
+    dam = with_absolute_paths(member.dam)
+    return Task(job.name, dam, own, caller_environment(), str(folder), key, fetch, job.report)
+
+
+def with_absolute_paths(dam: Dam) -> Dam:
+    """`dam` whose files are named by absolute paths: a worker may have another working folder than the caller."""
+
+    def absolute(part: Gauge | Forcing) -> dict[str, object]:
+        if part.file is None:
+            return {}
+        path = part.file.path
+        paths = abspath(path) if isinstance(path, str) else tuple(map(abspath, path))
+        return {"file": part.file.model_copy(update={"path": paths})}
+
+    update: dict[str, object] = {
+        "gauges": tuple(gauge.model_copy(update=absolute(gauge)) for gauge in dam.gauges),
+        "forcings": tuple(forcing.model_copy(update=absolute(forcing)) for forcing in dam.forcings),
+    }
+    if dam.global_model is not None:
+        path = abspath(dam.global_model.path)
+        update["global_model"] = dam.global_model.model_copy(update={"path": path})
+    return dam.model_copy(update=update)
 
 
 def _shared_settings(settings: Settings, place: Place) -> Settings:

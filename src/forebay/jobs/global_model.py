@@ -100,7 +100,7 @@ def global_model_of(
 
 
 def _vintage_days(rows: pl.DataFrame, every: int) -> Iterator[date]:
-    """Days of the vintages: each 1 January with enough rows before it, and the day on which the last change is known."""
+    """Days of the vintages: each 1 January with enough rows before it, and the day when the last change is known."""
     first, end = rows["known_date"].min(), rows["known_date"].max()
     assert isinstance(first, date)
     assert isinstance(end, date)
@@ -119,10 +119,10 @@ def _check_dams(dams: Sequence[Dam], without: Sequence[str]) -> None:
     targets = dict[tuple[object, ...], str]()
     for dam in dams:
         gauge, path = dam.target_gauge, None if dam.target_gauge.file is None else dam.target_gauge.file.path
-        other = targets.setdefault((gauge.source, gauge.station, gauge.variable, path), dam.id)
-        if other != dam.id:
+        same = targets.setdefault((gauge.source, gauge.station, gauge.variable, path), dam.id)
+        if same != dam.id:
             raise ConfigError(
-                f"dams {other} and {dam.id} have the same target gauge ({gauge.source} {gauge.station}), so that one "
+                f"dams {same} and {dam.id} have the same target gauge ({gauge.source} {gauge.station}), so that one "
                 "would learn from the other's own outcomes; give one of them"
             )
     unknown = next((name for name in without if name not in ids), None)
