@@ -30,17 +30,21 @@ from forebay.features.global_rows import inputs_of_span
 from forebay.features.samples import Samples, make_samples
 from forebay.features.scale_free import SCALE
 from forebay.metrics import mae
-from forebay.models.global_trees import MIN_ROWS, design, row_weights, vintage
+from forebay.models.global_trees import MIN_ROWS, design, training_arrays, vintage
 from forebay.models.model import Array
 from forebay.models.tree_library import load_lightgbm
 from forebay.nets import networks
 from forebay.nets.rows import Arrays, Normalisation
 from global_model import FIRST_DAY, LEADS, RECORD_DAYS, RECORDS, rows_of_dams
 
+MEMBERS = ("trees", "net", "mean")
+"""Trees, nets, and the mean of the two."""
 UNITS, BATCH, RATE = 64, 512, 0.002
 LAYERS: networks.Layers = (
     ("normalisation", 0), ("dense", UNITS), ("relu", 0), ("dense", UNITS), ("relu", 0), ("dense", 1),
 )  # fmt: skip
+ROWS = 65_000
+"""Rows that a net learns from, at most: 127 steps of an epoch."""
 LARGEST = 8.0
 """Largest size of an input of the net, after its logarithm."""
 
@@ -82,9 +86,7 @@ def net_inputs(values: Array) -> Array:
 
 def net_jobs(case: Case, seeds: int, epochs: int) -> list[networks.Fit]:
     """The fits of the net of a record, one per seed."""
-    weight = row_weights(case.past)
-    values, own = design(case.past, case.past["lead_time"].to_numpy().astype(float))
-    labels = case.past["change"].to_numpy() - own
+    values, labels, weight = training_arrays(case.past)
     inputs = net_inputs(values)
     variance = inputs.var(axis=0)
     variance = np.where(variance > 0, variance, 1.0)
@@ -92,35 +94,37 @@ def net_jobs(case: Case, seeds: int, epochs: int) -> list[networks.Fit]:
     names = tuple(f"x{k}" for k in range(inputs.shape[1]))
     jobs = []
     for seed in range(seeds):
-        drawn = np.random.default_rng(seed).choice(len(labels), len(labels), p=weight / weight.sum())
+        drawn = np.random.default_rng(seed).choice(len(labels), min(len(labels), ROWS), p=weight / weight.sum())
         fitted = Arrays(inputs[drawn].astype(np.float32), labels[drawn].astype(np.float32), names)
         jobs.append(networks.Fit(LAYERS, networks.Training(epochs, BATCH, RATE), fitted, scale=scale, seed=seed))
     return jobs
 
 
 def forecasts(case: Case, nets: Sequence[networks.Network], trees: str) -> dict[str, Array]:
-    """Name → forecast changes, shape (n, leads): of the persistence, of the trees, and of the mean of the nets."""
+    """Name → forecast changes, shape (n, leads): of the persistence, and of `MEMBERS`."""
     booster = load_lightgbm().Booster(model_str=trees)
     scale = case.inputs[SCALE].to_numpy()
-    by_name = {name: np.full(case.changes.shape, np.nan) for name in ("persistence", "trees", "net")}
+    by_name = {name: np.full(case.changes.shape, np.nan) for name in ("persistence", *MEMBERS)}
     for column, lead in enumerate(LEADS):
         values, own = design(case.inputs, np.full(len(case.inputs), float(lead)))
         table = pl.DataFrame(net_inputs(values), schema=list(nets[0].names))
         of_nets = np.mean([networks.predict(net, table) for net in nets], axis=0)
-        for name, rest in {"persistence": 0.0, "trees": booster.predict(values), "net": of_nets}.items():
+        of_trees = np.asarray(booster.predict(values))
+        parts = {"persistence": 0.0, "trees": of_trees, "net": of_nets, "mean": (of_trees + of_nets) / 2}
+        for name, rest in parts.items():
             by_name[name][:, column] = (own + rest) * scale
     return by_name
 
 
 def scores(case: Case, by_name: dict[str, Array]) -> dict[str, float]:
-    """MAE of trees and net in percent of that of the persistence, mean over the lead times, on the same days."""
+    """MAE of `MEMBERS` in percent of that of the persistence, mean over the lead times, on the same days."""
     scored = np.isfinite(case.changes) & np.all([np.isfinite(values) for values in by_name.values()], axis=0)
     scored[:FIRST_DAY] = scored[RECORD_DAYS:] = False
     errors = {
         name: np.array([mae(values[scored[:, k], k], case.changes[scored[:, k], k]) for k in range(len(LEADS))])
         for name, values in by_name.items()
     }
-    return {name: float(np.mean(100 * errors[name] / errors["persistence"])) for name in ("trees", "net")}
+    return {name: float(np.mean(100 * errors[name] / errors["persistence"])) for name in MEMBERS}
 
 
 def main() -> None:
@@ -142,12 +146,13 @@ def main() -> None:
             nets = all_nets[number * arguments.seeds : (number + 1) * arguments.seeds]
             table.append({"dam": case.dam.id, "record": str(case.day), **scores(case, forecasts(case, nets, trees))})
             print(table[-1], flush=True)
-    by_dam = pl.DataFrame(table).group_by("dam").agg(pl.len().alias("records"), pl.mean("trees", "net")).sort("dam")
-    print("| dam | records | trees | net |\n| --- | --- | --- | --- |")
-    for dam, count, trees_mae, net_mae in by_dam.iter_rows():
-        print(f"| {dam} | {count} | {trees_mae:.1f} | {net_mae:.1f} |")
-    better = by_dam.filter(pl.col("net") < pl.col("trees")).height
-    print(f"mean: trees {by_dam['trees'].mean():.1f}, net {by_dam['net'].mean():.1f}; net better: {better}")
+    by_dam = pl.DataFrame(table).group_by("dam").agg(pl.len().alias("records"), pl.mean(*MEMBERS)).sort("dam")
+    print("| dam | records | trees | net | their mean |\n| --- | --- | --- | --- | --- |")
+    for dam, count, *errors in by_dam.iter_rows():
+        print(f"| {dam} | {count} | " + " | ".join(f"{error:.1f}" for error in errors) + " |")
+    print("| mean | | " + " | ".join(f"{by_dam[name].mean():.1f}" for name in MEMBERS) + " |")
+    better = [by_dam.filter(pl.col(name) < pl.col("trees")).height for name in MEMBERS[1:]]
+    print(f"better than the trees: net at {better[0]} of {len(by_dam)} dams, mean at {better[1]}")
 
 
 if __name__ == "__main__":

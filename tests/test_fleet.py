@@ -6,6 +6,7 @@ import json
 import logging
 import pickle
 import re
+import time
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -313,6 +314,7 @@ def test_wrong_use_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (): "no dam is given",
         ("demo", "--workers", "2", "--scheduler", "tcp://127.0.0.1:1"): "--scheduler and --workers both",
         ("demo", "--workers", "-1"): "--workers -1 is not possible",
+        ("demo", "--workers", "0"): "--workers 0 is not possible",
         ("demo", "--workers", "1", "--memory", "much"): "--memory 'much' is not a size of memory",
     }.items():
         done = command("fleet", "hindcast", *words)
@@ -364,6 +366,18 @@ def test_the_end_of_a_worker_has_its_cause() -> None:
 def test_numbers_that_json_lacks_are_no_values() -> None:
     assert [worker._without_nan(value) for value in (float("nan"), float("inf"), 0.5, 3, "a", None)] == [
         None, None, 0.5, 3, "a", None
+    ]  # fmt: skip
+
+
+def test_the_progress_has_the_rate_and_the_time_left() -> None:
+    calls = list[tuple[str, int, int]]()
+    report = run._Progress("hindcast", 4, lambda *call: calls.append(call), time.monotonic() - 60)
+    report.complete(0)
+    report.complete(1)
+    report.complete(2)
+    assert calls == [
+        ("hindcast", 0, 4), ("hindcast, 1.0 dams a minute, 3 min left", 1, 4),
+        ("hindcast, 3.0 dams a minute, 20 s left", 3, 4),
     ]  # fmt: skip
 
 

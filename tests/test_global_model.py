@@ -33,7 +33,7 @@ from forebay.jobs.export import export
 from forebay.jobs.global_model import global_model_of, train_global_model
 from forebay.models import GLOBAL_MODEL, global_trees, models_for
 from forebay.models.blend import blend
-from forebay.models.global_trees import GlobalTrees, design, input_names, vintage
+from forebay.models.global_trees import GlobalTrees, design, grow, input_names, training_arrays, vintage
 from forebay.verify.default import with_default
 from forebay.verify.hindcast import forecast_changes, point_forecasts
 from tests.command_line import forebay
@@ -195,6 +195,16 @@ def test_a_late_level_is_learned_by_a_later_vintage(rows: pl.DataFrame) -> None:
     # A day in the zone +10:00 ends 4 hours after the same day at +14:00.
     known = late.filter(pl.col("valid_date") < UNTIL - timedelta(days=29))
     assert both.rows - vintage(rows, UNTIL).rows == len(known) < len(late.filter(pl.col("valid_date") < UNTIL))
+
+
+def test_a_row_without_a_last_change_teaches_nothing(rows: pl.DataFrame) -> None:
+    """Its part of the change beyond the dam's own persistence is unknown."""
+    own = [name for name in rows.columns if name.startswith(f"{GLOBAL}own_")]
+    is_unknown = pl.int_range(pl.len()) % 7 == 0
+    unknown = pl.when(is_unknown).then(float("nan"))
+    partly = rows.with_columns(unknown.otherwise(name).alias(name) for name in own)
+    assert grow(partly, input_names(rows)) == grow(partly.filter(~is_unknown), input_names(rows))
+    assert all(map(np.isfinite, (labels := training_arrays(partly)[1]))) and len(labels) < len(rows)
 
 
 def test_a_row_has_the_change_of_its_own_lead_time() -> None:

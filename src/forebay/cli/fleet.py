@@ -100,7 +100,8 @@ def _run(names: tuple[str, ...], job: FleetJob, where: Where, as_json: bool) -> 
     settings, _ = settings_in_force()
     if where.archive is not None:
         settings = settings.model_copy(update={"archive": where.archive})
-    place = Place(where.scheduler, where.workers or os.cpu_count() or 1, where.memory)
+    workers = os.cpu_count() or 1 if where.workers is None else where.workers
+    place = Place(where.scheduler, workers, where.memory)
     folder = where.output or Path(settings.output)
     with terminal.progress() as progress:
         members = fleet_members(names, settings)

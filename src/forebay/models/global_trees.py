@@ -121,7 +121,7 @@ def _booster(file: GlobalModelFile, number: int) -> Booster:
 
 
 def grow(rows: pl.DataFrame, names: tuple[str, ...]) -> str:
-    """LightGBM's text of trees that learned from `rows` with their `row_weights`.
+    """LightGBM's text of trees that learned from `rows` (`training_arrays`).
 
     Parameters
     ----------
@@ -137,26 +137,29 @@ def grow(rows: pl.DataFrame, names: tuple[str, ...]) -> str:
     """
     if len(rows) < MIN_ROWS:
         raise ModelError(f"a global model needs at least {MIN_ROWS} rows of other dams, but there are {len(rows)}")
-    weight = row_weights(rows)
-    values, own = design(rows, rows["lead_time"].to_numpy().astype(float))
+    values, labels, weight = training_arrays(rows)
     lightgbm = load_lightgbm()
-    labels = rows["change"].to_numpy() - own
     data = lightgbm.Dataset(values, labels, weight=weight / weight.mean(), feature_name=list(names))
     text = bare_trees(lightgbm.train(PARAMETERS, data, ROUNDS).model_to_string())
     check_trees(text, names)
     return text
 
 
-def row_weights(rows: pl.DataFrame) -> Array:
-    """Weight of each row in training, shape (n,).
+def training_arrays(rows: pl.DataFrame) -> tuple[Array, Array, Array]:
+    """Inputs (n, inputs), label (n,) and weight (n,) of the rows whose label is known.
 
-    Every dam and lead time has the weight of the root of its number of rows, in units of its mean change: floods of one
-    dam do not outweigh the others.
+    The label is what the dam's own persistence leaves of the change. It is unknown on a day without a last change. Every
+    dam and lead time has the weight of the root of its number of rows, in units of its mean change: floods of one dam do
+    not outweigh the others.
     """
+    values, own = design(rows, rows["lead_time"].to_numpy().astype(float))
+    labels = rows["change"].to_numpy() - own
+    is_known = np.isfinite(labels)
     size = pl.col("change").abs()
     groups = ("dam", "lead_time")
-    weight = rows.select(1 / (size.mean().over(groups) * pl.len().over(groups).sqrt())).to_series().to_numpy()
-    return np.where(np.isfinite(weight), weight, 0.0)
+    weight = 1 / (size.mean().over(groups) * pl.len().over(groups).sqrt())
+    weights = rows.filter(is_known).select(weight).to_series().to_numpy()
+    return values[is_known], labels[is_known], np.where(np.isfinite(weights), weights, 0.0)
 
 
 MIN_ROWS = 2000
