@@ -148,9 +148,9 @@ def grow(rows: pl.DataFrame, names: tuple[str, ...]) -> str:
 def training_arrays(rows: pl.DataFrame) -> tuple[Array, Array, Array]:
     """Inputs (n, inputs), label (n,) and weight (n,) of the rows whose label is known.
 
-    The label is what the dam's own persistence leaves of the change. It is unknown on a day without a last change. Every
-    dam and lead time has the weight of the root of its number of rows, in units of its mean change: floods of one dam do
-    not outweigh the others.
+    The label is what the dam's own persistence leaves of the change. It is unknown on a day without a last change.
+    Every dam and lead time has the weight of the root of its number of rows, in units of its mean change: floods of one
+    dam do not outweigh the others.
     """
     values, own = design(rows, rows["lead_time"].to_numpy().astype(float))
     labels = rows["change"].to_numpy() - own
