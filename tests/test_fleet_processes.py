@@ -27,6 +27,7 @@ import pytest
 
 import forebay
 from forebay.archive.store import open_archive
+from forebay.errors import SourceError
 from forebay.fleet import cluster
 from forebay.fleet.cluster import run_tasks
 from forebay.jobs.record import verify_chain
@@ -299,3 +300,26 @@ def test_dams_of_a_scheduler_that_stays_away_are_named_with_the_cause(tmp_path: 
     assert [result.dam for result in rest] == ["d1", "d2"]
     for result in rest:
         assert result.failure is not None and result.failure.startswith(f"not computed: scheduler {address} does not")
+
+
+@pytest.mark.slow
+def test_a_scheduler_without_workers_is_named_at_the_start_and_later(tmp_path: Path) -> None:
+    from distributed import Client
+
+    place, port = Place(tmp_path), free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    settings = Settings(archive=place.url, cache_mb=0, workers=1)
+    tasks = [task_for(write_lake(tmp_path, f"d{number}"), settings) for number in range(3)]
+    worker = (address, "--nthreads", 1, "--host", "127.0.0.1", "--no-dashboard", "--local-directory", tmp_path / "dask")
+    with dask_process("scheduler", place.environ, "--host", "127.0.0.1", "--port", port, "--no-dashboard"):
+        with pytest.raises(SourceError, match=f"scheduler {address} has no worker after 1 s; start one with: dask "):
+            list(run_tasks(tasks, cluster.Place(address, start_s=60, patience_s=1)))
+        with dask_process("worker", place.environ, *worker):
+            with Client(address) as client:
+                client.wait_for_workers(1, timeout=60)
+            results = run_tasks(tasks, cluster.Place(address, start_s=60, patience_s=4))
+            assert next(results).failure is None
+        rest = list(results)
+    assert [result.dam for result in rest] == ["d1", "d2"]
+    for result in rest:
+        assert result.failure == f"not computed: scheduler {address} has no worker since 4 s; start workers"
