@@ -287,6 +287,25 @@ def test_default_blends_the_model_that_the_dam_names(rows: pl.DataFrame, tmp_pat
     assert forecast_changes(samples, blended).by_model["default"].shape == (300, 3, 7)
 
 
+def test_the_row_of_a_day_is_the_same_when_the_record_ends_on_it(rows: pl.DataFrame, tmp_path: Path) -> None:
+    """A live forecast equals its row of a hindcast, before and after the first vintage."""
+    days = [FIRST_DAY + timedelta(days=k) for k in (250, 300)]
+    named = lake().model_copy(update={"global_model": model_file(model_of(rows, *days), tmp_path)})
+    frame = frame_of(named, days=310)
+
+    def forecasts(end: int) -> np.ndarray:
+        """Changes of `default` and of the member, shape (2, days, leads, quantiles)."""
+        samples = samples_of(named, frame.head(end))
+        blended = with_default(point_forecasts(samples, named, models_for(named)), samples)
+        changes = forecast_changes(samples, blended).by_model
+        return np.stack([changes["default"], changes[GLOBAL_MODEL]])
+
+    hindcast = forecasts(310)
+    for end in (245, 270):
+        assert np.isfinite(hindcast[:, end - 1]).all()
+        np.testing.assert_array_equal(forecasts(end)[:, -1], hindcast[:, end - 1])
+
+
 def test_the_first_weight_falls_after_two_years() -> None:
     forecasts = {GLOBAL_MODEL: np.zeros(740), "no_change": np.zeros(740)}
     weights = blend(forecasts, np.full(740, np.nan), lead_time=1)[1][GLOBAL_MODEL]
