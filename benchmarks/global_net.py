@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("dams", nargs="*", type=Path, default=DAM_FILES)
     parser.add_argument("--records", type=int, default=RECORDS)
     parser.add_argument("--seeds", type=int, default=2, help="nets whose mean is the forecast")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=10)
     arguments = parser.parse_args()
     rows = rows_of_dams(DAM_FILES)
     table = []
