@@ -116,15 +116,25 @@ def forecasts(case: Case, nets: Sequence[networks.Network], trees: str) -> dict[
     return by_name
 
 
-def scores(case: Case, by_name: dict[str, Array]) -> dict[str, float]:
-    """MAE of `MEMBERS` in percent of that of the persistence, mean over the lead times, on the same days."""
+def tree_forecasts(case: Case, trees: str) -> dict[str, Array]:
+    """As `forecasts`, of the persistence and of the trees alone."""
+    booster = load_lightgbm().Booster(model_str=trees)
+    scale = case.inputs[SCALE].to_numpy()[:, None]
+    designs = [design(case.inputs, np.full(len(case.inputs), float(lead))) for lead in LEADS]
+    own = np.stack([part for _, part in designs], axis=1)
+    rest = np.stack([np.asarray(booster.predict(values)) for values, _ in designs], axis=1)
+    return {"persistence": own * scale, "trees": (own + rest) * scale}
+
+
+def scores(case: Case, by_name: dict[str, Array], members: Sequence[str] = MEMBERS) -> dict[str, float]:
+    """MAE of `members` in percent of that of the persistence, mean over the lead times, on the same days."""
     scored = np.isfinite(case.changes) & np.all([np.isfinite(values) for values in by_name.values()], axis=0)
     scored[:FIRST_DAY] = scored[RECORD_DAYS:] = False
     errors = {
         name: np.array([mae(values[scored[:, k], k], case.changes[scored[:, k], k]) for k in range(len(LEADS))])
         for name, values in by_name.items()
     }
-    return {name: float(np.mean(100 * errors[name] / errors["persistence"])) for name in MEMBERS}
+    return {name: float(np.mean(100 * errors[name] / errors["persistence"])) for name in members}
 
 
 def main() -> None:
