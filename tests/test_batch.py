@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from forebay.nets import batch, networks
@@ -142,6 +143,26 @@ def test_a_net_is_the_same_to_the_last_bit_whatever_other_nets_are_trained() -> 
         assert one.history.equals(other.history)
         assert all(map(np.array_equal, one.parameters, other.parameters))
     assert len({net.history["loss"][-1] for net in many}) == 200
+
+
+def test_seeds_dams_and_folds_are_one_batch_and_each_net_learns_its_own_rows() -> None:
+    """Two dams of other sizes and relations, two folds, two seeds: 8 nets of one program, each as if it were alone."""
+    table = rain_table()
+    dams = (table, table.select(pl.col("rain") * 3, pl.col("stream") - 5, change=-10 * pl.col("change")))
+    jobs = []
+    for dam in dams:
+        rows = networks.arrays(dam, inputs=["rain", "stream"], target="change")
+        for fold in (slice(0, 200), slice(150, 400)):
+            jobs += [Fit(LAYERS, TRAINING, rows.take(fold), rows.take(slice(0, 50)), seed=seed) for seed in (0, 1)]
+    together = networks.fit_all(jobs)
+    assert len({batch._shape_key(networks._item(job)) for job in jobs}) == 1
+    for net, job in list(zip(together, jobs, strict=True))[::3]:
+        alone = networks.fit(job)
+        assert net.history.equals(alone.history)
+        assert all(map(np.array_equal, net.parameters, alone.parameters))
+    assert len({net.history["loss"][-1] for net in together}) == len(jobs) == batch.NETS
+    for net, other, job in zip(together, [*together[4:], *together[:4]], jobs, strict=True):
+        assert networks.evaluate(net, job.fitted) < networks.evaluate(other, job.fitted), "that of the other dam"
 
 
 def test_the_first_weights_are_uniform_within_the_limits_of_glorot() -> None:

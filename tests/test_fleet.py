@@ -7,6 +7,7 @@ import logging
 import os
 import pickle
 import re
+import time
 from asyncio import CancelledError
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -475,6 +476,18 @@ def test_the_reason_is_that_of_the_system() -> None:
 def test_numbers_that_json_lacks_are_no_values() -> None:
     assert [worker._without_nan(value) for value in (float("nan"), float("inf"), 0.5, 3, "a", None)] == [
         None, None, 0.5, 3, "a", None
+    ]  # fmt: skip
+
+
+def test_the_progress_has_the_rate_and_the_time_left() -> None:
+    calls = list[tuple[str, int, int]]()
+    report = run._Progress("hindcast", 4, lambda *call: calls.append(call), time.monotonic() - 60)
+    report.complete(0)
+    report.complete(1)
+    report.complete(2)
+    assert calls == [
+        ("hindcast", 0, 4), ("hindcast, 1.0 dams a minute, 3 min left", 1, 4),
+        ("hindcast, 3.0 dams a minute, 20 s left", 3, 4),
     ]  # fmt: skip
 
 

@@ -27,12 +27,14 @@ import pytest
 
 import forebay
 from forebay.archive.store import open_archive
+from forebay.errors import SourceError
 from forebay.fleet import cluster
 from forebay.fleet.cluster import run_tasks
 from forebay.jobs.record import verify_chain
 from forebay.jobs.simulate import Fleet, write_fleet
 from forebay.settings import Settings
 from tests.command_line import forebay as command
+from tests.disks import mount, small_disk
 from tests.postgres import Cluster
 from tests.test_fleet import task_for
 from tests.test_jobs_refresh import write_lake
@@ -40,6 +42,8 @@ from tests.test_jobs_refresh import write_lake
 PROGRAM = "from forebay.cli import main; main()"
 DASK = "import sys; from distributed.cli.dask_{name} import main; main()"
 PATIENCE_S = 240
+FILES = ("hindcast.parquet", "scores.parquet", "hindcast.json")
+"""Files of a dam's hindcast."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,11 @@ class Place:
 
     def complete(self, job: str) -> int:
         """Number of complete dams."""
-        return len(list(self.output.glob(f"dam=*/{job}.json")))
+        return len(self.dams(job))
+
+    def dams(self, job: str) -> set[str]:
+        """Ids of the complete dams."""
+        return {path.parent.name.removeprefix("dam=") for path in self.output.glob(f"dam=*/{job}.json")}
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, dict[str, dict[str, Any]], str]:
@@ -106,6 +114,16 @@ def states(rows: dict[str, dict[str, Any]]) -> dict[str, int]:
     return counts
 
 
+def check_serial(place: Place, dam: Path) -> None:
+    """Compare the results of a dam with those of its hindcast alone, without a cache."""
+    settings = Settings(archive=place.url, cache_mb=0, workers=1)
+    alone = forebay.hindcast(dam, archive=place.url, settings=settings)
+    folder = place.output / f"dam={dam.stem}"
+    for name, expected in (("hindcast", alone.to_frame()), ("scores", alone.scores)):
+        table = pl.read_parquet(folder / f"{name}.parquet", hive_partitioning=False)
+        assert table.equals(expected), (dam.stem, name)
+
+
 @pytest.mark.slow
 def test_eight_dams_on_two_workers_of_which_one_is_killed_equal_a_serial_run(tmp_path: Path) -> None:
     place = Place(tmp_path)
@@ -114,15 +132,13 @@ def test_eight_dams_on_two_workers_of_which_one_is_killed_equal_a_serial_run(tmp
     wait_until(lambda: place.complete("hindcast") >= 2, process)
     victim = busy_workers(process)[0]
     victim.send_signal(signal.SIGKILL)
+    # Tasks start in the order of the dams, and two run: the dam of the killed worker is one of these.
+    interrupted = set(sorted(f"sim-{n:05d}" for n in range(1, 9) if f"sim-{n:05d}" not in place.dams("hindcast"))[:2])
     code, rows, errors = end(process)
     assert (code, errors, states(rows)) == (0, "", {"computed": 8})
     assert not psutil.pid_exists(victim.pid)
-    settings = Settings(archive=place.url, cache_mb=0, workers=1)
-    for name in ("sim-00001", "sim-00005", "sim-00008"):
-        alone = forebay.hindcast(tmp_path / "fleet" / f"{name}.toml", archive=place.url, settings=settings)
-        folder = place.output / f"dam={name}"
-        assert pl.read_parquet(folder / "hindcast.parquet", hive_partitioning=False).equals(alone.to_frame()), name
-        assert pl.read_parquet(folder / "scores.parquet", hive_partitioning=False).equals(alone.scores), name
+    for name in sorted({"sim-00001", "sim-00008"} | interrupted):
+        check_serial(place, tmp_path / "fleet" / f"{name}.toml")
     scores = pl.scan_parquet(place.output / "dam=*" / "scores.parquet", hive_partitioning=True)
     assert scores.select(pl.col("dam").n_unique()).collect().item() == 8
     assert "SIMULATED" in (place.output / "fleet.html").read_text()
@@ -168,6 +184,36 @@ def make_large(folder: Path) -> None:
     rows.write_csv(folder / "small.csv")
 
 
+@pytest.mark.slow
+def test_a_full_disk_stops_no_other_dam_and_the_next_call_computes_what_is_missing(tmp_path: Path) -> None:
+    """Neither the results of one dam nor the report of the fleet find space; then the disk is larger."""
+    place = Place(tmp_path)
+    for name, days in {"first": 260, "large": 520, "last": 260}.items():
+        write_lake(tmp_path, name, days=days)
+    names = ("first", "large", "last")
+    with small_disk(place.output, "192k"):
+        code, rows, errors = end(place.start("hindcast", *names, "--fetch", "--workers", 1))
+        assert code == 1 and len(errors.splitlines()) == 1
+        assert errors.startswith("forebay: 1 of 3 dams failed: large; ")
+        assert "fleet.html cannot be written (No space left on device)" in errors
+        assert {name: row["state"] for name, row in rows.items()} == {
+            "first": "computed", "large": "failed", "last": "computed"
+        }  # fmt: skip
+        assert rows["large"]["failure"].startswith("computed, but not written: ")
+        assert "No space left" in rows["large"]["failure"]
+        written = {str(path.relative_to(place.output)) for path in place.output.rglob("*") if path.is_file()}
+        complete = {f"dam={name}/{file}" for name in ("first", "last") for file in FILES}
+        assert written == {".fleet-lock", "fleet.csv", "fleet.json", *complete}, "no half of a file"
+        mount("-o", "remount,size=8m", str(place.output))
+        code, rows, errors = end(place.start("hindcast", *names, "--workers", 1))
+        assert (code, errors) == (0, "")
+        assert {name: row["state"] for name, row in rows.items()} == {
+            "first": "unchanged", "large": "computed", "last": "unchanged"
+        }  # fmt: skip
+        check_serial(place, tmp_path / "large" / "large.toml")
+        assert (place.output / "fleet.html").exists()
+
+
 def free_port() -> int:
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
@@ -190,32 +236,41 @@ def dask_process(name: str, environ: dict[str, str], *words: object) -> Iterator
 
 
 @pytest.mark.slow
-def test_a_fleet_on_postgresql_goes_on_after_a_restart_of_its_scheduler(tmp_path: Path, postgres: Cluster) -> None:
-    place = Place(tmp_path, postgres.new())
-    names = [f"d{number}" for number in range(6)]
+@pytest.mark.parametrize("archive", ["sqlite", "postgresql"])
+def test_a_fleet_goes_on_after_a_restart_of_its_scheduler(archive: str, tmp_path: Path, postgres: Cluster) -> None:
+    place = Place(tmp_path, postgres.new() if archive == "postgresql" else "")
+    names = [f"d{number}" for number in range(4)]
     paths = [write_lake(tmp_path, name, seed=number) for number, name in enumerate(names)]
     port = free_port()
     scheduler = ("--host", "127.0.0.1", "--port", port, "--no-dashboard")
     address = f"tcp://127.0.0.1:{port}"
     worker = (address, "--nthreads", 1, "--host", "127.0.0.1", "--no-dashboard", "--local-directory", tmp_path / "dask")
-    process = place.start("refresh", *paths, "--scheduler", address)
+    relative = [path.relative_to(tmp_path) for path in paths]  # the workers have another working folder
+    process = place.start("refresh", *relative, "--scheduler", address)
     try:
         two = dask_process("worker", place.environ, *worker, "--nworkers", 2)
         with dask_process("scheduler", place.environ, *scheduler), two:
             wait_until(lambda: place.complete("refresh") >= 1, process)
-        assert place.complete("refresh") < 6, "the scheduler was gone before the end"
+        before = place.dams("refresh")
+        assert len(before) < 4, "the scheduler was gone before the end"
         with dask_process("scheduler", place.environ, *scheduler), dask_process("worker", place.environ, *worker):
             code, rows, errors = end(process)
     finally:
         process.kill()
-    assert (code, states(rows)) == (0, {"computed": 6})
+    assert (code, states(rows)) == (0, {"computed": 4})
     (warning,) = errors.splitlines()
     assert f"scheduler {address} was lost" in warning and postgres.password not in errors
-    with open_archive(place.url, create=False) as archive:
+    with open_archive(place.url, create=False) as store:
         for name in names:
-            check = verify_chain(archive, name)
+            check = verify_chain(store, name)
             content = json.loads((place.output / name / "forecast.json").read_text())
             assert not check.faults and check.head == content["record"]["hash"], "files of the last record"
+    settings = Settings(archive=place.url, cache_mb=0, workers=1)
+    after = next(path for path in paths if path.stem not in before)  # its worker was killed, or its result was lost
+    for path in (next(path for path in paths if path.stem in before), after):
+        alone = forebay.forecast(path, archive=place.url, settings=settings, update=False)
+        table = pl.read_parquet(place.output / f"dam={path.stem}" / "forecast.parquet", hive_partitioning=False)
+        assert table.equals(alone.to_frame()), path.stem
 
 
 def test_a_scheduler_that_does_not_answer_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,3 +300,26 @@ def test_dams_of_a_scheduler_that_stays_away_are_named_with_the_cause(tmp_path: 
     assert [result.dam for result in rest] == ["d1", "d2"]
     for result in rest:
         assert result.failure is not None and result.failure.startswith(f"not computed: scheduler {address} does not")
+
+
+@pytest.mark.slow
+def test_a_scheduler_without_workers_is_named_at_the_start_and_later(tmp_path: Path) -> None:
+    from distributed import Client
+
+    place, port = Place(tmp_path), free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    settings = Settings(archive=place.url, cache_mb=0, workers=1)
+    tasks = [task_for(write_lake(tmp_path, f"d{number}"), settings) for number in range(3)]
+    worker = (address, "--nthreads", 1, "--host", "127.0.0.1", "--no-dashboard", "--local-directory", tmp_path / "dask")
+    with dask_process("scheduler", place.environ, "--host", "127.0.0.1", "--port", port, "--no-dashboard"):
+        with pytest.raises(SourceError, match=f"scheduler {address} has no worker after 1 s; start one with: dask "):
+            list(run_tasks(tasks, cluster.Place(address, start_s=60, patience_s=1)))
+        with dask_process("worker", place.environ, *worker):
+            with Client(address) as client:
+                client.wait_for_workers(1, timeout=60)
+            results = run_tasks(tasks, cluster.Place(address, start_s=60, patience_s=4))
+            assert next(results).failure is None
+        rest = list(results)
+    assert [result.dam for result in rest] == ["d1", "d2"]
+    for result in rest:
+        assert result.failure == f"not computed: scheduler {address} has no worker since 4 s; start workers"

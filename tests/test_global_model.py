@@ -23,8 +23,9 @@ from forebay.dams.global_model import (
     named_model,
     read_global_model,
 )
+from forebay.dams.local_time import init_time
 from forebay.errors import ConfigError, ModelError
-from forebay.features.global_rows import global_rows, inputs_of_span
+from forebay.features.global_rows import global_rows, inputs_of_span, known_dates
 from forebay.features.samples import Samples, make_samples
 from forebay.features.scale_free import DAY, GLOBAL, RESERVE, SCALE, _bounded
 from forebay.jobs import global_model as job
@@ -32,7 +33,7 @@ from forebay.jobs.export import export
 from forebay.jobs.global_model import global_model_of, train_global_model
 from forebay.models import GLOBAL_MODEL, global_trees, models_for
 from forebay.models.blend import blend
-from forebay.models.global_trees import GlobalTrees, design, input_names, vintage
+from forebay.models.global_trees import GlobalTrees, design, grow, input_names, training_arrays, vintage
 from forebay.verify.default import with_default
 from forebay.verify.hindcast import forecast_changes, point_forecasts
 from tests.command_line import forebay
@@ -169,6 +170,43 @@ def test_a_vintage_learns_from_changes_that_ended_before_its_day(rows: pl.DataFr
     assert vintage(last, UNTIL).trees != vintage(rows, UNTIL).trees
 
 
+@pytest.mark.parametrize("latency_h", [0, 9, 31, 72])
+@pytest.mark.parametrize("time_zone", ["-12:00", "-06:00", "+10:00", "+14:00", "America/Chicago"])
+def test_a_change_is_known_to_all_places_when_its_level_is_available(time_zone: str, latency_h: int) -> None:
+    """A vintage of a day may be in use when the day ends at UTC+14; other dams' data must be available by then."""
+    gauges = lake().gauges
+    target = gauges[0].model_copy(update={"latency_h": latency_h})
+    assert target.role == "target"
+    dam = lake().model_copy(update={"time_zone": time_zone, "gauges": (target, *gauges[1:])})
+    days = pl.DataFrame({"valid_date": [date(2021, 3, 13) + timedelta(days=k) for k in range(0, 260, 7)]})
+    for valid, known in days.with_columns(known_dates(dam)).rows():
+        available = init_time(valid, time_zone) + timedelta(hours=latency_h)
+        assert valid < known and available <= init_time(known, "+14:00")
+        earlier = known - timedelta(days=1)
+        assert earlier == valid or available > init_time(earlier, "+14:00"), "the first such day"
+
+
+def test_a_late_level_is_learned_by_a_later_vintage(rows: pl.DataFrame) -> None:
+    dam = lake("late")
+    target = dam.gauges[0].model_copy(update={"latency_h": 24.0 * 30})
+    dam = dam.model_copy(update={"gauges": (target, *dam.gauges[1:])})
+    late = global_rows(samples_of(dam, frame_of(dam, seed=9)), dam, count=1500)
+    both = vintage(pl.concat([rows, late]), UNTIL)
+    # A day in the zone +10:00 ends 4 hours after the same day at +14:00.
+    known = late.filter(pl.col("valid_date") < UNTIL - timedelta(days=29))
+    assert both.rows - vintage(rows, UNTIL).rows == len(known) < len(late.filter(pl.col("valid_date") < UNTIL))
+
+
+def test_a_row_without_a_last_change_teaches_nothing(rows: pl.DataFrame) -> None:
+    """Its part of the change beyond the dam's own persistence is unknown."""
+    own = [name for name in rows.columns if name.startswith(f"{GLOBAL}own_")]
+    is_unknown = pl.int_range(pl.len()) % 7 == 0
+    unknown = pl.when(is_unknown).then(float("nan"))
+    partly = rows.with_columns(unknown.otherwise(name).alias(name) for name in own)
+    assert grow(partly, input_names(rows)) == grow(partly.filter(~is_unknown), input_names(rows))
+    assert all(map(np.isfinite, (labels := training_arrays(partly)[1]))) and len(labels) < len(rows)
+
+
 def test_a_row_has_the_change_of_its_own_lead_time() -> None:
     dam = lake()
     samples = samples_of(dam, frame_of(dam))
@@ -179,6 +217,39 @@ def test_a_row_has_the_change_of_its_own_lead_time() -> None:
         start = valid - timedelta(days=lead)
         assert (start - date(1970, 1, 1)).days == number
         assert change * scale == pytest.approx(level[valid] - level[start])
+
+
+def test_no_vintage_depends_on_what_any_dam_was_like_later() -> None:
+    """From the daily tables of all dams to the trees: other readings after a day change later vintages only."""
+    day = date(UNTIL.year, 1, 1)
+    later = pl.col("date") >= day
+
+    def model(factor: float) -> GlobalModel:
+        tables = []
+        for seed, name in enumerate(("a", "b")):
+            dam = lake(name)
+            change = pl.when(later).then(factor * pl.col("rainfall_r1")).otherwise(pl.col("rainfall_r1"))
+            rise = pl.when(later).then(factor).otherwise(0.0) * pl.int_range(pl.len()) % 1.3
+            frame = frame_of(dam, seed=seed).with_columns(
+                rainfall_r1=change, reservoir_level=pl.col("reservoir_level") + rise
+            )
+            tables.append(global_rows(samples_of(dam, frame), dam, count=10**6))  # all: a draw depends on their number
+        return global_model_of(pl.concat(tables), ())
+
+    first, second = model(1.0), model(3.0)
+    days = [v.until for v in first.vintages]
+    assert days == [v.until for v in second.vintages] and min(days) < day < max(days)
+    is_same = [one.trees == other.trees for one, other in zip(first.vintages, second.vintages, strict=True)]
+    assert is_same == [until <= day for until in days]
+
+
+def test_every_vintage_of_a_model_is_that_of_its_own_day(rows: pl.DataFrame) -> None:
+    model = global_model_of(rows, ())
+    assert len(model.vintages) > 2
+    for each in model.vintages:
+        assert each == vintage(rows, each.until)
+        known = rows.filter(pl.col("valid_date") < each.until)
+        assert each.rows == len(known), "the zones of these dams lie in the same day, and no level is late"
 
 
 def test_a_day_has_the_newest_vintage_that_was_known(rows: pl.DataFrame, tmp_path: Path) -> None:
@@ -214,6 +285,25 @@ def test_default_blends_the_model_that_the_dam_names(rows: pl.DataFrame, tmp_pat
     blended = with_default(points, samples)
     assert GLOBAL_MODEL in blended["default"].weights[3]
     assert forecast_changes(samples, blended).by_model["default"].shape == (300, 3, 7)
+
+
+def test_the_row_of_a_day_is_the_same_when_the_record_ends_on_it(rows: pl.DataFrame, tmp_path: Path) -> None:
+    """A live forecast equals its row of a hindcast, before and after the first vintage."""
+    days = [FIRST_DAY + timedelta(days=k) for k in (250, 300)]
+    named = lake().model_copy(update={"global_model": model_file(model_of(rows, *days), tmp_path)})
+    frame = frame_of(named, days=310)
+
+    def forecasts(end: int) -> np.ndarray:
+        """Changes of `default` and of the member, shape (2, days, leads, quantiles)."""
+        samples = samples_of(named, frame.head(end))
+        blended = with_default(point_forecasts(samples, named, models_for(named)), samples)
+        changes = forecast_changes(samples, blended).by_model
+        return np.stack([changes["default"], changes[GLOBAL_MODEL]])
+
+    hindcast = forecasts(310)
+    for end in (245, 270):
+        assert np.isfinite(hindcast[:, end - 1]).all()
+        np.testing.assert_array_equal(forecasts(end)[:, -1], hindcast[:, end - 1])
 
 
 def test_the_first_weight_falls_after_two_years() -> None:
@@ -408,3 +498,45 @@ def test_dams_that_are_too_few_are_refused(dams: list[str], without: list[str], 
 def test_vintages_need_a_distance_of_a_year() -> None:
     with pytest.raises(ConfigError, match="every 0 is not possible"):
         train_global_model(["demo"], every=0)
+
+
+def test_two_dam_files_of_one_lake_are_refused(tmp_path: Path) -> None:
+    """Else a dam that is left out would be learned from under its other name."""
+    path = write_dam(lake("a"), frame_of(lake("a"), days=60), tmp_path)
+    copy = tmp_path / "copy.toml"
+    copy.write_text(path.read_text().replace('id = "a"', 'id = "b"'))
+    with pytest.raises(ConfigError, match="dams a and b have the same target gauge") as caught:
+        train_global_model([path, copy, "demo"], without=["a"])
+    assert "\n" not in str(caught.value)
+
+
+# --- the benchmark of the documents ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["short", "long"])
+def test_a_dam_is_judged_on_a_model_of_other_dams_and_earlier_days(
+    part: str, rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "benchmarks")
+    import global_model as benchmark
+
+    path = write_dam(lake("b"), frame_of(lake("b"), seed=1, days=1100), tmp_path)
+    judged = list[tuple[GlobalModel, Samples]]()
+
+    def both(samples: Samples, dam: Dam, *_: object, **__: object) -> list[tuple[object, ...]]:
+        assert dam.global_model is not None
+        judged.append((read_global_model(dam.global_model), samples))
+        return []
+
+    monkeypatch.setattr(benchmark, "both", both)
+    if part == "short":
+        early = rows.with_columns(pl.col("valid_date", "known_date").dt.offset_by("-2y"))
+        assert not list(benchmark.short_records(path, early, None, tmp_path, records=1))
+    else:
+        assert not list(benchmark.long_record(path, rows, None, tmp_path, years=100, with_intervals=False))
+    ((model, samples),) = judged
+    assert {dam for each in model.vintages for dam in each.dams} == {"a", "c"}
+    if part == "short":
+        first: date = samples.dates[0].item()
+        assert [each.until for each in model.vintages] == [date(first.year, 1, 1)]
+        assert len(samples.dates) == 730 + 7

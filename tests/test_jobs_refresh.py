@@ -40,12 +40,12 @@ with open_archive(sys.stdin.readline().strip()) as archive, archive.lease():
 """
 
 
-def write_lake(folder: Path, name: str, *, seed: int = 1) -> Path:
+def write_lake(folder: Path, name: str, *, seed: int = 1, days: int = DAYS) -> Path:
     """Path of a small dam with its files."""
     dam = synthetic.small_dam(synthetic.rain_gauge(), hindcast={"leads": (1, 3)}).model_copy(update={"id": name})
     place = folder / name
     place.mkdir()
-    return synthetic.write_dam(dam, synthetic.daily(dam, seed=seed).head(DAYS), place)
+    return synthetic.write_dam(dam, synthetic.daily(dam, seed=seed).head(days), place)
 
 
 @pytest.fixture

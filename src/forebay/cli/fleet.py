@@ -110,11 +110,14 @@ def _run(names: tuple[str, ...], job: FleetJob, where: Where, as_json: bool) -> 
         members = fleet_members(names, settings)
         result = run_fleet(members, job, place, output=folder, settings=settings, progress=progress)
     print_result(lambda: fleet_content(result, folder), as_json, lambda: _print(result, folder))
+    faults = []
     if failures := result.failures:
         rest = f" and {len(failures) - MAX_NAMES} more" if len(failures) > MAX_NAMES else ""
-        raise ForebayError(
-            f"{len(failures)} of {len(result.table)} dams failed: {', '.join(failures[:MAX_NAMES])}{rest}"
-        )
+        faults.append(f"{len(failures)} of {len(result.table)} dams failed: {', '.join(failures[:MAX_NAMES])}{rest}")
+    if result.unwritten is not None:
+        faults.append(result.unwritten)
+    if faults:
+        raise ForebayError("; ".join(faults))
 
 
 def _print(result: FleetResult, folder: Path) -> None:
@@ -138,7 +141,8 @@ def _print(result: FleetResult, folder: Path) -> None:
         terminal.line(sentence)
     if simulated := int(result.table["simulated"].fill_null(False).sum()):
         terminal.line(f"SIMULATED: {simulated} of {len(result.table)} dams do not exist; their scores are no evidence.")
-    terminal.line(f"Report: {folder / 'fleet.html'}")
+    if result.unwritten is None:
+        terminal.line(f"Report: {folder / 'fleet.html'}")
 
 
 def _score_cells(row: Mapping[str, Any]) -> dict[str, object]:  # Any: values of JSON

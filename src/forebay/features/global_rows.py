@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forebay.dams.local_time import to_utc
 from forebay.features.scale_free import SCALE, LevelRecord, scale_free_inputs
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ MIN_DAYS = 200
 """Least length of a short record."""
 ROWS = 10_000
 """Rows of one dam, drawn at random from all its records."""
+FIRST_END = timedelta(hours=10)
+"""Time (UTC) of the end of a calendar day where it ends first, at UTC+14: a forecast of this day may then exist."""
 
 
 def global_rows(samples: Samples, dam: Dam, *, seed: int = 0, count: int = ROWS) -> pl.DataFrame:
@@ -38,7 +42,8 @@ def global_rows(samples: Samples, dam: Dam, *, seed: int = 0, count: int = ROWS)
     Returns
     -------
     DataFrame
-        The inputs, dam, lead_time, valid_date, change (in units of the scale, never missing).
+        The inputs, dam, lead_time, valid_date, known_date (`known_dates`), change (in units of the scale, never
+        missing).
     """
     days = len(samples.dates)
     starts = range(0, days - MIN_DAYS, STEP_DAYS)
@@ -59,7 +64,19 @@ def global_rows(samples: Samples, dam: Dam, *, seed: int = 0, count: int = ROWS)
         tables.append(table.filter(pl.col("change").is_finite()))
     rows = pl.concat(tables)
     sample = np.sort(random.permutation(len(rows))[:count])
-    return rows[sample].with_columns(pl.col("valid_date").cast(pl.Date))
+    return rows[sample].with_columns(pl.col("valid_date").cast(pl.Date)).with_columns(known_dates(dam))
+
+
+def known_dates(dam: Dam) -> pl.Expr:
+    """Column `known_date`, from `valid_date`: the first day whose forecasts, at any place, may know the level of a day.
+
+    It is after the valid date. By the end of this day at UTC+14, the level of the valid date has ended in the dam's
+    zone, and is available after the latency of its gauge.
+    """
+    day = timedelta(days=1)
+    available = to_utc(pl.col("valid_date") + day, dam.time_zone) + dam.target_gauge.ready_after
+    first = (available - FIRST_END - timedelta(microseconds=1)).dt.date() + day
+    return pl.max_horizontal(first, pl.col("valid_date") + day).alias("known_date")
 
 
 def inputs_of_span(samples: Samples, dam: Dam, first: int, end: int) -> pl.DataFrame:

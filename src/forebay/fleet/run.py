@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,12 +61,19 @@ class FleetJob:
 
 @dataclass(frozen=True, repr=False)
 class FleetResult(Result):
-    """The table of a fleet (`charts.fleet_tables.FLEET`), in the order of its dams, and how long it took."""
+    """The table of a fleet (`charts.fleet_tables.FLEET`), in the order of its dams, and how long it took.
+
+    Attributes
+    ----------
+    unwritten
+        Sentence on a file of the whole fleet (table or report) that could not be written; None if all are.
+    """
 
     job: Job
     table: pl.DataFrame
     seconds: float
     peak_mb: float
+    unwritten: str | None = None
 
     @property
     def failures(self) -> list[str]:
@@ -143,7 +151,7 @@ def run_fleet(  # noqa: PLR0913  # where and what: keywords, as the options of t
             report.complete(1)
         table = _table(rows, {member.name: member for member in members})
         fleet = FleetResult(job.name, table, round(monotonic() - start, 1), peak_mb)
-        _write_summary(fleet, place, folder)
+        fleet = replace(fleet, unwritten=_write_summary(fleet, place, folder))
     add_counts({"dams": len(members), "failures": len(fleet.failures), "peak_mb": fleet.peak_mb})
     return fleet
 
@@ -266,18 +274,32 @@ def _table(rows: Mapping[str, Mapping[str, object]], members: Mapping[str, Membe
     return FLEET.check(table)
 
 
-def _write_summary(fleet: FleetResult, place: Place, folder: Path) -> None:
-    """Write fleet.csv, fleet.json and fleet.html."""
+def _write_summary(fleet: FleetResult, place: Place, folder: Path) -> str | None:
+    """Write fleet.csv, fleet.json and fleet.html; the sentence on the first that cannot be written.
+
+    The dams are complete without them, and their failures are to be named. An earlier file does not stay.
+    """
     from forebay.report.fleet import FleetPage, render_fleet
 
-    write_file(folder / "fleet.csv", fleet.table.write_csv().encode())
-    write_file(folder / "fleet.json", json.dumps(fleet_content(fleet, folder), default=str, indent=1).encode())
     page = FleetPage(fleet.table, fleet.title(), fleet.seconds, place.title, datetime.now(UTC))
-    write_file(folder / "fleet.html", render_fleet(page).encode())
+    contents = {
+        "fleet.csv": fleet.table.write_csv(),
+        "fleet.json": json.dumps(fleet_content(fleet, folder), default=str, indent=1),
+        "fleet.html": render_fleet(page),
+    }
+    unwritten = None
+    for name, content in contents.items():
+        try:
+            write_file(folder / name, content.encode())
+        except ConfigError as error:
+            unwritten = unwritten or str(error)
+            with suppress(OSError):
+                (folder / name).unlink(missing_ok=True)
+    return unwritten
 
 
 def fleet_content(fleet: FleetResult, folder: Path) -> dict[str, object]:
-    """What `--json` prints: the job, its duration, the folder, a row per dam, and the dams that failed."""
+    """What `--json` prints: the job, its duration, the folder, a row per dam, the dams that failed, `unwritten`."""
     return {
         "job": fleet.job,
         "seconds": fleet.seconds,
@@ -285,6 +307,7 @@ def fleet_content(fleet: FleetResult, folder: Path) -> dict[str, object]:
         "folder": str(folder),
         "dams": fleet.table.to_dicts(),
         "failed": fleet.failures,
+        "unwritten": fleet.unwritten,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,8 +42,8 @@ def train_global_model(
     """A global model that learned from what the archive holds of the dams.
 
     It has a vintage of each 1 January (of every `every`-th year) and one of the day after the newest reading, from the
-    first day on which two dams have enough rows. A vintage learns from changes that ended before its day, so that a
-    hindcast uses none that was not known.
+    first day on which two dams have enough rows. A vintage learns from changes that ended before its day and were
+    available by the end of it, so that a hindcast uses none that was not known.
 
     Parameters
     ----------
@@ -103,15 +103,13 @@ def global_model_of(
 
 
 def _vintage_days(rows: pl.DataFrame, every: int) -> Iterator[date]:
-    """Days of the vintages: each 1 January with enough rows before it, and the day after the last change."""
-    dates = rows["valid_date"]
-    first, last = dates.min(), dates.max()
+    """Days of the vintages: each 1 January with enough rows before it, and the day when the last change is known."""
+    first, end = rows["known_date"].min(), rows["known_date"].max()
     assert isinstance(first, date)
-    assert isinstance(last, date)
-    end = last + timedelta(days=1)
+    assert isinstance(end, date)
     new_years = [date(year, 1, 1) for year in range(end.year, first.year, -every)][::-1]
     for day in sorted({*(day for day in new_years if day < end), end}):
-        past = rows.filter(pl.col("valid_date") < day)
+        past = rows.filter(pl.col("known_date") <= day)
         if len(past) >= MIN_ROWS and past["dam"].n_unique() >= MIN_DAMS:
             yield day
 
@@ -121,6 +119,15 @@ def _check_dams(dams: Sequence[Dam], without: Sequence[str]) -> None:
     twice = next((name for name, count in Counter(ids).items() if count > 1), None)
     if twice is not None:
         raise ConfigError(f"dam {twice} is given twice; give each dam once")
+    targets = dict[tuple[object, ...], str]()
+    for dam in dams:
+        gauge, path = dam.target_gauge, None if dam.target_gauge.file is None else dam.target_gauge.file.path
+        same = targets.setdefault((gauge.source, gauge.station, gauge.variable, path), dam.id)
+        if same != dam.id:
+            raise ConfigError(
+                f"dams {same} and {dam.id} have the same target gauge ({gauge.source} {gauge.station}), so that one "
+                "would learn from the other's own outcomes; give one of them"
+            )
     unknown = next((name for name in without if name not in ids), None)
     if unknown is not None:
         raise ConfigError(f"--without {unknown}: it is none of the dams ({', '.join(ids)}); give the id of one of them")

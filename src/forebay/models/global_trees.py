@@ -123,10 +123,7 @@ def _booster(file: GlobalModelFile, number: int) -> Booster:
 
 
 def grow(rows: pl.DataFrame, names: tuple[str, ...]) -> str:
-    """LightGBM's text of trees that learned from `rows`.
-
-    Every dam and lead time has the weight of the root of its number of rows, in units of its mean change: floods of one
-    dam do not outweigh the others.
+    """LightGBM's text of trees that learned from `rows` (`training_arrays`).
 
     Parameters
     ----------
@@ -142,28 +139,40 @@ def grow(rows: pl.DataFrame, names: tuple[str, ...]) -> str:
     """
     if len(rows) < MIN_ROWS:
         raise ModelError(f"a global model needs at least {MIN_ROWS} rows of other dams, but there are {len(rows)}")
-    size = pl.col("change").abs()
-    groups = ("dam", "lead_time")
-    weight = rows.select(1 / (size.mean().over(groups) * pl.len().over(groups).sqrt())).to_series().to_numpy()
-    weight = np.where(np.isfinite(weight), weight, 0.0)
-    values, own = design(rows, rows["lead_time"].to_numpy().astype(float))
+    values, labels, weight = training_arrays(rows)
     lightgbm = load_lightgbm()
-    labels = rows["change"].to_numpy() - own
     data = lightgbm.Dataset(values, labels, weight=weight / weight.mean(), feature_name=list(names))
     text = bare_trees(lightgbm.train(PARAMETERS, data, ROUNDS).model_to_string())
     check_trees(text, names)
     return text
 
 
+def training_arrays(rows: pl.DataFrame) -> tuple[Array, Array, Array]:
+    """Inputs (n, inputs), label (n,) and weight (n,) of the rows whose label is known.
+
+    The label is what the dam's own persistence leaves of the change. It is unknown on a day without a last change.
+    Every dam and lead time has the weight of the root of its number of rows, in units of its mean change: floods of one
+    dam do not outweigh the others.
+    """
+    values, own = design(rows, rows["lead_time"].to_numpy().astype(float))
+    labels = rows["change"].to_numpy() - own
+    is_known = np.isfinite(labels)
+    size = pl.col("change").abs()
+    groups = ("dam", "lead_time")
+    weight = 1 / (size.mean().over(groups) * pl.len().over(groups).sqrt())
+    weights = rows.filter(is_known).select(weight).to_series().to_numpy()
+    return values[is_known], labels[is_known], np.where(np.isfinite(weights), weights, 0.0)
+
+
 def vintage(rows: pl.DataFrame, until: date, *, without: str | None = None) -> Vintage:
-    """The trees that were known on a day, from the rows of all dams but `without` whose changes ended before it.
+    """The trees that were known on a day, from the rows of all dams but `without` whose `known_date` is not after it.
 
     Raises
     ------
     ModelError
         As `grow`.
     """
-    past = rows.filter(pl.col("valid_date") < until, pl.col("dam") != (without or ""))
+    past = rows.filter(pl.col("known_date") <= until, pl.col("dam") != (without or ""))
     return Vintage(until, len(past), tuple(sorted(past["dam"].unique())), grow(past, input_names(rows)))
 
 
