@@ -54,7 +54,7 @@ class Cost:
     """Cost of one fleet.
 
     wall, cpu: seconds of the process and of all of its workers. in_tasks: seconds in the tasks, summed over workers.
-    task_cpu: mean CPU seconds of a task. peak_mb: most memory of a worker.
+    task_cpu: mean CPU seconds of a task. peak_mb: most memory of a worker. dams: those that did not fail.
     """
 
     wall: float
@@ -62,17 +62,18 @@ class Cost:
     in_tasks: float = 0.0
     task_cpu: float = 0.0
     peak_mb: float = 0.0
+    dams: int = 0
 
 
 def run(folder: Path, *words: str) -> tuple[Cost, str]:
-    """Cost and standard output of a Python process in `folder`; a failure ends the benchmark."""
+    """Cost and standard output of a Python process in `folder`; an error ends the benchmark, a failed dam does not."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")}
     environ |= {"FOREBAY_CACHE": str(folder / "cache"), "FOREBAY_ARCHIVE": f"sqlite:///{folder / 'a.db'}"}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     process = subprocess.run([sys.executable, "-c", *words], cwd=folder, env=environ, capture_output=True, text=True,
                              check=False)  # fmt: skip
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if process.returncode != 0:
+    if process.returncode not in (0, 1) or not process.stdout and process.returncode:
         sys.exit(f"{' '.join(words[1:])} failed: {process.stderr.strip()}")
     return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime), process.stdout
 
@@ -82,16 +83,17 @@ def run_fleet(folder: Path, job: str, dams: Path, workers: int, *options: str) -
     words = ("fleet", job, str(dams), "--workers", str(workers), "-o", "out", "--json", *options)
     cost, out = run(folder, COMMAND, *words)
     content = json.loads(out)
-    rows = content["dams"]
+    rows = [row for row in content["dams"] if row["state"] != "failed"]  # such as those of a gauge that has ended
     in_tasks, cpu = (sum(row[name] for row in rows) for name in ("seconds", "cpu_s"))
-    return Cost(cost.wall, cost.cpu, in_tasks, cpu / len(rows), content["peak_mb"])
+    return Cost(cost.wall, cost.cpu, in_tasks, cpu / len(rows), content["peak_mb"], len(rows))
 
 
 def describe(title: str, dams: int, workers: int, cost: Cost) -> str:
     """One line of the output."""
     idle = 1 - cost.in_tasks / workers / cost.wall
     return (
-        f"{title}: {dams} dams, {workers} workers: {cost.wall:.1f} s, {60 * dams / cost.wall:.2f} dams a minute, "
+        f"{title}: {dams} dams ({dams - cost.dams} failed), {workers} workers: {cost.wall:.1f} s, "
+        f"{60 * cost.dams / cost.wall:.2f} dams a minute, "
         f"{cost.task_cpu:.2f} s CPU per task, {100 * idle:.1f}% outside of tasks, peak {cost.peak_mb:.0f} MB a worker"
     )
 
@@ -121,8 +123,9 @@ def hindcasts(folder: Path, dams: list[int], years: int, workers: list[int]) -> 
 
 
 def exponent(costs: dict[tuple[int, int], Cost], few: int, many: int, workers: int) -> float:
-    """Exponent of time over the number of dams."""
-    return math.log(costs[many, workers].wall / costs[few, workers].wall) / math.log(many / few)
+    """Exponent of time over the number of dams that did not fail."""
+    most, least = costs[many, workers], costs[few, workers]
+    return math.log(most.wall / least.wall) / math.log(most.dams / least.dams)
 
 
 def refreshes(folder: Path, dams: int, years: int, workers: list[int]) -> None:

@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # no types published
 
 from forebay import metrics
 from forebay.archive.store import Archive, open_archive
 from forebay.article.faults import baseline_fault, fault_costs
 from forebay.article.gauges import Record, dam_from_files, read_record
 from forebay.article.recipes import PUBLISHED, PUBLISHED_MAE, corrected, recipe_rows
-from forebay.article.results import ArticlePage, RecipeResult, SameDayScores
+from forebay.article.results import ArticlePage, Fault, RecipeResult, SameDayScores
 from forebay.article.trials import TrainedNet, recipe_result, seed_trials, train_all
 from forebay.dams.dam_file import load_dam
 from forebay.errors import ConfigError
@@ -124,29 +130,11 @@ def run(record: Record, choice: Choice, *, now: datetime, execution: Execution =
     ConfigError, ModelError, DataError
         If a backend fails, or there are too few readings.
     """
-
-    def step(name: str) -> Callable[[int, int], None]:
-        return lambda count, total: execution.progress(name, count, total) if execution.progress else None
-
-    recipes = [recipe for name in choice.recipes for recipe in (PUBLISHED[name], corrected(PUBLISHED[name]))]
-    plans = [
-        seed_trials(
-            recipe,
-            recipe_rows(recipe, record.level, record.drivers),
-            choice.fault_seeds if recipe.variant == "published" else choice.seeds,
-        )
-        for recipe in recipes
-    ]
-    trials = [trial for plan in plans for trial in plan]
-    trained = iter(train_all(trials, backend=choice.backend, progress=step("nets")))
-    all_nets = [[next(trained) for _ in plan] for plan in plans]
+    backends.check(choice.backend)
+    with _in_background(record, now, execution) as ended_forecast:
+        results, all_nets, faults = _nets_and_faults(record, choice, execution.progress)
+        forecast = ended_forecast()
     nets = [seeds[: choice.seeds] for seeds in all_nets]
-    results = tuple(recipe_result(seeds, choice.backend) for seeds in nets)
-    published = dict(zip(choice.recipes, all_nets[::2], strict=True))
-    faults = fault_costs(
-        record, published, seeds=choice.fault_seeds, backend=choice.backend, progress=step("cost of each fault")
-    )
-    forecast = forecast_dam(record.dam, record.daily_tables, now=now, execution=execution)
     hindcast, window = _hindcast_scores(forecast)
     same_days = tuple(_same_day_scores(seeds, forecast) for seeds in nets[1::2])
     page = ArticlePage(
@@ -160,6 +148,66 @@ def run(record: Record, choice: Choice, *, now: datetime, execution: Execution =
     )
     files = zip(results, nets, strict=True)
     return ArticleRun(page, {f"{result.stem}-seed{net.trial.seed}": net for result, seeds in files for net in seeds})
+
+
+@contextmanager
+def _in_background(record: Record, now: datetime, execution: Execution) -> Iterator[Callable[[], ForecastResult]]:
+    """Context in which another thread makes the project's forecast; the function waits for it and returns it.
+
+    Both spend most of their time in compiled code, so that two processors share the work. Numbers do not depend on it:
+    matrix products have one thread at all times. The progress is that of the forecast once somebody waits for it.
+    """
+    import sklearn.linear_model  # noqa: F401  # threadpool_limits sees loaded libraries only
+
+    is_awaited = Event()
+
+    def progress(name: str, count: int, total: int) -> None:
+        if execution.progress and is_awaited.is_set():
+            execution.progress(name, count, total)
+
+    pool = ThreadPoolExecutor(1)
+    with threadpool_limits(1):
+        future = pool.submit(
+            copy_context().run, partial(forecast_dam, now=now, execution=replace(execution, progress=progress)),
+            record.dam, record.daily_tables,
+        )  # fmt: skip
+
+        def wait() -> ForecastResult:
+            is_awaited.set()
+            return future.result()
+
+        try:
+            yield wait
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _nets_and_faults(
+    record: Record, choice: Choice, progress: Progress | None
+) -> tuple[tuple[RecipeResult, ...], list[list[TrainedNet]], list[Fault]]:
+    """The results of both variants of each recipe, all of its nets, and the faults with their costs."""
+
+    def step(name: str) -> Callable[[int, int], None]:
+        return lambda count, total: progress(name, count, total) if progress else None
+
+    recipes = [recipe for name in choice.recipes for recipe in (PUBLISHED[name], corrected(PUBLISHED[name]))]
+    plans = [
+        seed_trials(
+            recipe,
+            recipe_rows(recipe, record.level, record.drivers),
+            choice.fault_seeds if recipe.variant == "published" else choice.seeds,
+        )
+        for recipe in recipes
+    ]
+    trials = [trial for plan in plans for trial in plan]
+    trained = iter(train_all(trials, backend=choice.backend, progress=step("nets")))
+    all_nets = [[next(trained) for _ in plan] for plan in plans]
+    results = tuple(recipe_result(seeds[: choice.seeds], choice.backend) for seeds in all_nets)
+    published = dict(zip(choice.recipes, all_nets[::2], strict=True))
+    faults = fault_costs(
+        record, published, seeds=choice.fault_seeds, backend=choice.backend, progress=step("cost of each fault")
+    )
+    return results, all_nets, faults
 
 
 def _hindcast_scores(forecast: ForecastResult) -> tuple[pl.DataFrame, str]:
@@ -276,9 +324,9 @@ def write(result: ArticleRun, folder: Path) -> list[Path]:
 
 
 def _write_nets(result: ArticleRun, folder: Path) -> None:
-    for stem, net in result.nets.items():
-        networks.save(net.network, folder / f"{stem}.keras")
-    export.write_all(
-        [(net.network, net.trial.rows.inputs(), folder / f"{stem}.onnx") for stem, net in result.nets.items()]
-    )
+    contents = networks.keras_files([net.network for net in result.nets.values()])
+    for (stem, net), content in zip(result.nets.items(), contents, strict=True):
+        networks.write(net.network, content, folder / f"{stem}.keras")
+    exports = [(net.network, net.trial.rows.inputs(), folder / f"{stem}.onnx") for stem, net in result.nets.items()]
+    export.write_all(exports, contents)
     weights.write_modules(folder)

@@ -7,6 +7,7 @@ export takes 0.15 s per net, and under TensorFlow it omits the normalisation lay
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,10 +57,14 @@ def write_onnx(network: Network, inputs: pl.DataFrame, path: Path) -> float:
     return write_all([(network, inputs, path)])[0]
 
 
-def write_all(exports: list[tuple[Network, pl.DataFrame, Path]]) -> list[float]:
-    """As `write_onnx`, for several nets in one process."""
+def write_all(
+    exports: list[tuple[Network, pl.DataFrame, Path]], contents: Sequence[bytes] | None = None
+) -> list[float]:
+    """As `write_onnx`, for several nets in one process; `contents` are those of their `.keras` files, if they exist."""
     check_tools()
-    predictions = networks.predict_all([(net, inputs) for net, inputs, _ in exports], backend="jax")
+    pairs = [(net, inputs) for net, inputs, _ in exports]
+    contents = networks.keras_files([net for net, _ in pairs]) if contents is None else contents
+    predictions = networks.predict_files(contents, pairs, backend="jax")
     differences = []
     for (net, inputs, path), prediction in zip(exports, predictions, strict=True):
         content = onnx_content(net)

@@ -48,8 +48,8 @@ from forebay.nets.rows import (
 
 __all__ = [
     "Arrays", "Fit", "Floats", "Layers", "Network", "Normalisation", "Training", "arrays", "batches", "evaluate", "fit",
-    "fit_all", "from_keras", "keras_files", "load", "normalisation", "predict", "predict_all", "save", "shuffle",
-    "split_test", "split_validation",
+    "fit_all", "from_keras", "keras_files", "load", "normalisation", "predict", "predict_all", "predict_files",
+    "save", "shuffle", "split_test", "split_validation", "write",
 ]  # fmt: skip
 
 _KERAS_SIDE = "forebay.nets.keras_nets"
@@ -178,15 +178,19 @@ def predict_all(
     ModelError
         If an input is absent or has missing values.
     """
+    if backend is not None:
+        return predict_files(keras_files([net for net, _ in pairs]), pairs, backend=backend)
     rows = [matrix(table, net.names) for net, table in pairs]
-    if backend is None:
-        return [
-            output(net.layers, net.scale, net.parameters, values) for (net, _), values in zip(pairs, rows, strict=True)
-        ]
-    contents = keras_files([net for net, _ in pairs])
+    return [output(net.layers, net.scale, net.parameters, values) for (net, _), values in zip(pairs, rows, strict=True)]
+
+
+def predict_files(
+    contents: Sequence[bytes], pairs: Sequence[tuple[Network, pl.DataFrame]], *, backend: str
+) -> list[NDArray[np.float64]]:
+    """As `predict_all`, from the `contents` of the nets' `.keras` files (`keras_files`)."""
     items: list[Item] = [
-        {"keras": np.frombuffer(content, np.uint8), "inputs": values}
-        for content, values in zip(contents, rows, strict=True)
+        {"keras": np.frombuffer(content, np.uint8), "inputs": matrix(table, net.names)}
+        for content, (net, table) in zip(contents, pairs, strict=True)
     ]
     results = backends.run(Task(_KERAS_SIDE, "predict_item"), items, backend=backend)
     return [result["prediction"].astype(np.float64) for result in results]
@@ -226,7 +230,11 @@ def from_keras(content: bytes, names: tuple[str, ...], history: pl.DataFrame) ->
 
 def save(network: Network, path: Path) -> None:
     """Write the net's `.keras` file and, next to it, a JSON file with the inputs' names and the history."""
-    (content,) = keras_files([network])
+    write(network, keras_files([network])[0], path)
+
+
+def write(network: Network, content: bytes, path: Path) -> None:
+    """As `save`, with the `content` of the net's `.keras` file (`keras_files`)."""
     path.write_bytes(content)
     description = {"inputs": network.names, "history": network.history.to_dict(as_series=False)}
     path.with_suffix(".json").write_text(json.dumps(description), "utf-8")
