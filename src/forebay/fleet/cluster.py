@@ -50,6 +50,8 @@ CONFIGURATION = {
     "distributed.scheduler.http.routes": [],  # no page and no metrics
     "distributed.worker.http.routes": [],
     "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.admin.tick.interval": "500ms",
+    "distributed.worker.profile.enabled": False,  # nobody looks at Dask's own profile
     "logging": {"distributed": "critical"},
 }
 """Dask's settings of a cluster of this machine."""
