@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from forebay.errors import ConfigError
+from forebay.errors import ConfigError, SourceError
 from forebay.fleet.cluster import Connection, Place, _OutOfMemory, _Run, run_tasks
 from forebay.fleet.task import Task
 from forebay.fleet.worker import _temporary_folder, caller_environment
@@ -49,7 +49,8 @@ def submitted(task: Task, running: LocalCluster, patience_s: float) -> tuple[_Ru
     from distributed import Client, wait
 
     run = _Run(iter([task]), Place(running.scheduler_address, patience_s=patience_s))
-    connection = Connection(Client(running.scheduler_address), _OutOfMemory(), "1 GiB")
+    client = Client(running.scheduler_address, set_as_default=False)
+    connection = Connection(client, _OutOfMemory(), "1 GiB")
     run._submit(connection, 1)
     wait(list(run.running))
     return run, connection
@@ -90,11 +91,21 @@ def test_a_result_that_is_lost_with_its_scheduler_is_computed_again(task: Task, 
     connection.client.close()
 
 
+def test_a_fleet_leaves_the_default_scheduler_of_dask_alone(task: Task, dask_cluster: LocalCluster) -> None:
+    import dask
+
+    (result,) = run_tasks([task], Place(dask_cluster.scheduler_address))
+    assert str(result.failure).startswith("this worker has another version")
+    with pytest.raises(SourceError, match="does not answer"):
+        list(run_tasks([task], Place("tcp://127.0.0.1:1", start_s=0)))
+    assert dask.config.get("scheduler", None) is None
+
+
 def test_the_files_of_a_task_are_in_the_folder_of_its_worker(tmp_path: Path, dask_cluster: LocalCluster) -> None:
     """Dask removes that folder after a kill; a folder in /tmp would stay."""
     from distributed import Client
 
-    with Client(dask_cluster.scheduler_address) as client:
+    with Client(dask_cluster.scheduler_address, set_as_default=False) as client:
         assert tmp_path / "dask" in client.submit(temporary_folder, pure=False).result().parents
     assert temporary_folder().parent == Path(tempfile.gettempdir()), "outside of a worker"
 

@@ -315,7 +315,7 @@ def test_a_scheduler_without_workers_is_named_at_the_start_and_later(tmp_path: P
         with pytest.raises(SourceError, match=f"scheduler {address} has no worker after 1 s; start one with: dask "):
             list(run_tasks(tasks, cluster.Place(address, start_s=60, patience_s=1)))
         with dask_process("worker", place.environ, *worker):
-            with Client(address) as client:
+            with Client(address, set_as_default=False) as client:
                 client.wait_for_workers(1, timeout=60)
             results = run_tasks(tasks, cluster.Place(address, start_s=60, patience_s=4))
             assert next(results).failure is None

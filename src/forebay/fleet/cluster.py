@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from time import monotonic, sleep
@@ -335,7 +336,7 @@ def _local(place: Place) -> Iterator[Connection]:
             env=WORKER_ENVIRONMENT,
         )
         stack.enter_context(cluster)
-        client = stack.enter_context(Client(cluster))
+        client = stack.enter_context(Client(cluster, set_as_default=False))
         yield Connection(client, records, place.memory if place.memory != "auto" else f"{(limit or 0) / 2**30:.1f} GiB")
 
 
@@ -390,7 +391,9 @@ def _remote(place: Place, address: str, seconds: float) -> Iterator[Connection]:
     _check_certificates(address)
     with ExitStack() as stack:
         records = stack.enter_context(_records_of_memory())
-        client = stack.enter_context(_retried(lambda: Client(address, timeout=5), address, monotonic() + seconds))
+        # Not the default of the process: a program that imports forebay may use Dask itself.
+        connect = partial(Client, address, timeout=5, set_as_default=False)
+        client = stack.enter_context(_retried(connect, address, monotonic() + seconds))
         give_up = monotonic() + place.patience_s
         connection = Connection(client, records, "that of its process")
         while not connection.threads():
