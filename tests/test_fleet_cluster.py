@@ -52,7 +52,8 @@ def submitted(task: Task, running: LocalCluster, patience_s: float) -> tuple[_Ru
     client = Client(running.scheduler_address, set_as_default=False)
     connection = Connection(client, _OutOfMemory(), "1 GiB")
     run._submit(connection, 1)
-    wait(list(run.running))
+    with client.as_current():
+        wait(list(run.running))
     return run, connection
 
 
@@ -94,8 +95,12 @@ def test_a_result_that_is_lost_with_its_scheduler_is_computed_again(task: Task, 
 def test_a_fleet_leaves_the_default_scheduler_of_dask_alone(task: Task, dask_cluster: LocalCluster) -> None:
     import dask
 
-    (result,) = run_tasks([task], Place(dask_cluster.scheduler_address))
-    assert str(result.failure).startswith("this worker has another version")
+    place = Place(dask_cluster.scheduler_address, patience_s=1)
+    results = run_tasks([task, task], place)
+    assert str(next(results).failure).startswith("this worker has another version")
+    assert dask.config.get("scheduler", None) is None
+    dask_cluster.close()  # a client that loses its scheduler would leave its setting for ever
+    list(results)
     with pytest.raises(SourceError, match="does not answer"):
         list(run_tasks([task], Place("tcp://127.0.0.1:1", start_s=0)))
     assert dask.config.get("scheduler", None) is None

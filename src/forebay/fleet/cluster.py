@@ -205,7 +205,7 @@ class _Run:
                 raise SourceError(connection.no_worker(self.place))
             self._submit(connection, threads)
             if self.running:
-                with suppress(TimeoutError, FuturesCancelledError):
+                with suppress(TimeoutError, FuturesCancelledError), connection.client.as_current():
                     wait(list(self.running), timeout=_POLL_S, return_when="FIRST_COMPLETED")
             else:
                 sleep(0.2)
