@@ -95,7 +95,7 @@ def test_a_result_that_is_lost_with_its_scheduler_is_computed_again(task: Task, 
 def test_a_fleet_leaves_the_default_scheduler_of_dask_alone(task: Task, dask_cluster: LocalCluster) -> None:
     import dask
 
-    place = Place(dask_cluster.scheduler_address, patience_s=1)
+    place = Place(dask_cluster.scheduler_address, patience_s=5)
     results = run_tasks([task, task], place)
     assert str(next(results).failure).startswith("this worker has another version")
     assert dask.config.get("scheduler", None) is None
