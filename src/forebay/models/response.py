@@ -158,10 +158,7 @@ def response_weights(  # noqa: PLR0913  # what is forecast, what is observed, an
             change = observed[past, known][:, None]
             total_error[known] += np.abs(mean - change)
             errors[known] += 1
-            total = total_error[known]
-            typical = np.where(total > 0, total / errors[known][:, None], 1.0)
-            slope = 2 * ((change < mean) - levels) / typical
-            loss = slope[:, :, None] * (answers - mean[:, :, None])
+            loss = _losses(answers, mean, change, levels, total_error[known] / errors[known][:, None])
             shares = sharing[:, known, None]
             shared_loss, largest = shares[..., None] * loss, (shares * np.abs(loss).max(axis=2)) ** 2
             for row, was_above in enumerate(above[past]):
@@ -172,6 +169,15 @@ def response_weights(  # noqa: PLR0913  # what is forecast, what is observed, an
         if acts[day] and size[group].any():
             weights[day] = _weights(prior[day], regret[group], size[group], days)
     return weights
+
+
+def _losses(answers: Array, mean: Array, observed: Array, levels: Array, typical: Array) -> Array:
+    """Linearised pinball loss of each response, shape (leads, k, responses), in units of the `typical` error.
+
+    `answers` has that shape; their weighted `mean` and `typical` have shape (leads, k), `observed` (leads, 1).
+    """
+    slope = 2 * ((observed < mean) - levels) / np.where(typical > 0, typical, 1.0)
+    return np.asarray(slope[:, :, None] * (answers - mean[:, :, None]))
 
 
 def weights_by_group(state: Mapping[str, Array], days_above: int, *, leads: Sequence[int]) -> Array:
