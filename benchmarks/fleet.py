@@ -35,7 +35,7 @@ COMMAND = "from forebay.cli import main; main()"
 SERIAL = """
 import sys
 from pathlib import Path
-from forebay.fleet.cluster import Place
+from forebay.fleet.place import Place
 from forebay.fleet.members import fleet_members
 from forebay.fleet.run import FleetJob, task_of, worker_settings
 from forebay.fleet.worker import run_task

@@ -26,8 +26,9 @@ from forebay.dams.dam_file import load_dam
 from forebay.dams.global_model import GlobalModelFile
 from forebay.errors import BusyError, ConfigError
 from forebay.fleet import run, worker
-from forebay.fleet.cluster import Connection, Place, _OutOfMemory, _reason, run_tasks
+from forebay.fleet.cluster import Connection, _OutOfMemory, _reason, run_tasks
 from forebay.fleet.members import _with_absolute_paths, fleet_members
+from forebay.fleet.place import Place
 from forebay.fleet.results import locked, read_entry, write_result
 from forebay.fleet.task import Task, TaskResult
 from forebay.fleet.worker import caller_environment, run_task

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from forebay.errors import ConfigError, SourceError
-from forebay.fleet.cluster import Connection, Place, _OutOfMemory, _Run, run_tasks
+from forebay.fleet.cluster import Connection, _OutOfMemory, _Run, run_tasks
+from forebay.fleet.place import Place
 from forebay.fleet.task import Task
 from forebay.fleet.worker import _temporary_folder, caller_environment
 from forebay.settings import Settings

@@ -30,6 +30,7 @@ from forebay.archive.store import open_archive
 from forebay.errors import SourceError
 from forebay.fleet import cluster
 from forebay.fleet.cluster import run_tasks
+from forebay.fleet.task import Task
 from forebay.jobs.record import verify_chain
 from forebay.jobs.simulate import Fleet, write_fleet
 from forebay.settings import Settings
@@ -284,15 +285,25 @@ def test_a_scheduler_that_does_not_answer_is_one_sentence(tmp_path: Path, monkey
     assert wrong.code == 2 and "is not an address" in wrong.err
 
 
+def three_tasks(folder: Path) -> list[Task]:
+    settings = Settings(archive=Place(folder).url, cache_mb=0, workers=1)
+    return [task_for(write_lake(folder, f"d{number}"), settings) for number in range(3)]
+
+
+def remote(folder: Path) -> tuple[str, tuple[object, ...], tuple[object, ...]]:
+    """Address of a scheduler on a free port, and the words that start it and a worker."""
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    here = ("--host", "127.0.0.1", "--no-dashboard")
+    worker = (address, "--nthreads", 1, *here, "--local-directory", folder / "dask")
+    return address, ("--port", port, *here), worker
+
+
 @pytest.mark.slow
 def test_dams_of_a_scheduler_that_stays_away_are_named_with_the_cause(tmp_path: Path) -> None:
-    place, port = Place(tmp_path), free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    settings = Settings(archive=place.url, cache_mb=0, workers=1)
-    tasks = [task_for(write_lake(tmp_path, f"d{number}"), settings) for number in range(3)]
-    worker = (address, "--nthreads", 1, "--host", "127.0.0.1", "--no-dashboard", "--local-directory", tmp_path / "dask")
+    place, tasks = Place(tmp_path), three_tasks(tmp_path)
+    address, scheduler, worker = remote(tmp_path)
     results = run_tasks(tasks, cluster.Place(address, start_s=60, patience_s=5))
-    scheduler = ("--host", "127.0.0.1", "--port", port, "--no-dashboard")
     with dask_process("scheduler", place.environ, *scheduler), dask_process("worker", place.environ, *worker):
         first = next(results)
     assert first.failure is None and first.dam == "d0"
@@ -306,12 +317,9 @@ def test_dams_of_a_scheduler_that_stays_away_are_named_with_the_cause(tmp_path: 
 def test_a_scheduler_without_workers_is_named_at_the_start_and_later(tmp_path: Path) -> None:
     from distributed import Client
 
-    place, port = Place(tmp_path), free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    settings = Settings(archive=place.url, cache_mb=0, workers=1)
-    tasks = [task_for(write_lake(tmp_path, f"d{number}"), settings) for number in range(3)]
-    worker = (address, "--nthreads", 1, "--host", "127.0.0.1", "--no-dashboard", "--local-directory", tmp_path / "dask")
-    with dask_process("scheduler", place.environ, "--host", "127.0.0.1", "--port", port, "--no-dashboard"):
+    place, tasks = Place(tmp_path), three_tasks(tmp_path)
+    address, scheduler, worker = remote(tmp_path)
+    with dask_process("scheduler", place.environ, *scheduler):
         with pytest.raises(SourceError, match=f"scheduler {address} has no worker after 1 s; start one with: dask "):
             list(run_tasks(tasks, cluster.Place(address, start_s=60, patience_s=1)))
         with dask_process("worker", place.environ, *worker):

@@ -92,8 +92,8 @@ def _run(names: tuple[str, ...], job: FleetJob, where: Where, as_json: bool) -> 
 
     from forebay.cli import terminal
     from forebay.errors import ConfigError
-    from forebay.fleet.cluster import Place
     from forebay.fleet.members import fleet_members
+    from forebay.fleet.place import Place
     from forebay.fleet.run import fleet_content, run_fleet
 
     if where.scheduler is not None and where.workers is not None:

@@ -19,7 +19,7 @@ from forebay.charts.fleet_tables import FLEET
 from forebay.charts.formats import format_count
 from forebay.errors import ConfigError, ForebayError, NoArchiveError
 from forebay.files import write_file
-from forebay.fleet.cluster import Place, run_tasks
+from forebay.fleet.cluster import run_tasks
 from forebay.fleet.results import locked, read_entry, write_result
 from forebay.fleet.task import Job, Task, TaskResult
 from forebay.fleet.worker import caller_environment
@@ -31,6 +31,7 @@ from forebay.log import add_counts, step, write
 if TYPE_CHECKING:
     from forebay.dams.alert_rules import AlertRule
     from forebay.fleet.members import Member
+    from forebay.fleet.place import Place
     from forebay.settings import Settings
     from forebay.verify.hindcast import Progress
 
