@@ -28,7 +28,7 @@ from forebay.sources.http_errors import seconds_to_wait
 from forebay.sources.request import Request
 from forebay.sources.transport import open_transport
 
-QUICK = HttpSettings(first_wait_s=0, connect_timeout_s=2, read_timeout_s=2, deadline_s=5)
+QUICK = HttpSettings(first_wait_s=0, connect_timeout_s=20, read_timeout_s=20, deadline_s=30)  # quick retries
 
 
 @dataclass
